@@ -1,0 +1,66 @@
+"""Things that sessions share: models, inference engines, worker pools."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import AsyncIterator, Callable, Hashable
+from typing import Any, TypeVar, cast
+
+__all__ = ["Resources"]
+
+T = TypeVar("T")
+
+
+class Resources:
+    """A registry that builds each shared thing once and closes it with the last session.
+
+    Building runs on a worker thread, since it usually loads a model. Two askers of the same key
+    get the same object, the second waiting for the first to have built it.
+    """
+
+    def __init__(self) -> None:
+        self._building: dict[Hashable, asyncio.Future[Any]] = {}
+
+    async def get(self, key: Hashable, build: Callable[[], T]) -> T:
+        """The object stored under ``key``, built by ``build()`` if there is none yet.
+
+        A failing ``build`` raises here and is tried again by the next asker.
+        """
+        future = self._building.get(key)
+        if future is None:
+            loop = asyncio.get_running_loop()
+            future = self._building[key] = loop.create_future()
+            try:
+                future.set_result(await loop.run_in_executor(None, build))
+            except BaseException as error:
+                del self._building[key]
+                if isinstance(error, Exception):
+                    future.set_exception(error)
+                    future.exception()
+                else:
+                    future.cancel()
+                raise
+        return cast(T, await asyncio.shield(future))
+
+    async def aclose(self) -> None:
+        """Close every object that has ``aclose`` or ``close``, newest first."""
+        for future in reversed(list(self._building.values())):
+            if not future.done() or future.cancelled() or future.exception():
+                continue
+            thing = future.result()
+            closer = getattr(thing, "aclose", None) or getattr(thing, "close", None)
+            if closer is not None:
+                outcome = closer()
+                if inspect.isawaitable(outcome):
+                    await outcome
+        self._building.clear()
+
+    @contextlib.asynccontextmanager
+    async def lifetime(self) -> AsyncIterator[Resources]:
+        """Close everything when the block ends."""
+        try:
+            yield self
+        finally:
+            await self.aclose()
