@@ -2,12 +2,13 @@
 
 Payloads are plain frozen dataclasses that the crafts (vad, asr, ...) produce and consume
 without knowing of graphs. The graph wraps each in a packet together with a :class:`Stamp`.
+``interruptible = False`` says that an interruption does not make the payload stale.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ class Stamp:
     sample this packet was made from. ``captured_ns`` is the monotonic time (ns, the clock of
     ``loop.time()``) at which that sample left the device, file or socket. What a node derives
     inherits the stamp of what it was derived from, so ``now - captured_ns`` at any sink is the
-    true age of what was said. Packets of an older ``generation`` than their edge are stale.
+    true age of what was said. Interruptible packets of a past ``generation`` are stale.
     """
 
     session: str = ""
@@ -53,6 +54,8 @@ class AudioFrame:
     a frame whose ``start`` lies beyond the previous frame's ``end`` follows a gap. ``overflow``
     is set when the device reported lost input just before this frame.
     """
+
+    interruptible: ClassVar[bool] = False
 
     samples: Samples
     rate: int
@@ -83,6 +86,8 @@ class SpeechSpan:
     ``speech_end`` is where the voice itself stopped (without hang-over), None while open.
     """
 
+    interruptible: ClassVar[bool] = False
+
     state: Literal["start", "end"]
     index: int
     start: float
@@ -110,6 +115,8 @@ class Transcript:
     ``end`` are media seconds. A final has ``stable_len == len(text)``.
     """
 
+    interruptible: ClassVar[bool] = False
+
     text: str
     start: float
     end: float
@@ -119,6 +126,11 @@ class Transcript:
     final: bool = False
     words: tuple[Word, ...] = field(default=())
     language: str = ""
+
+    @property
+    def coalesce_key(self) -> int | None:
+        """Partials of a segment replace each other on a coalescing edge; finals never do."""
+        return None if self.final else self.segment
 
     @property
     def stable(self) -> str:
