@@ -76,9 +76,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._release)
         return future
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+    async def shutdown_default_executor(self, *args: Any) -> None:
         with self.hold():
-            await super().shutdown_default_executor()
+            await super().shutdown_default_executor(*args)
 
     def _release(self, _: asyncio.Future[Any]) -> None:
         self.held -= 1

@@ -1,0 +1,58 @@
+"""What a node reads from: all its input channels and the control lane, as one stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from streamer.graph.channel import Channel
+from streamer.graph.packet import Packet, Signal
+
+__all__ = ["Inbox"]
+
+
+class Inbox:
+    """Signals first, then packets in the order in which they arrived on any channel."""
+
+    def __init__(self, channels: Sequence[Channel]) -> None:
+        self.channels = channels
+        self._signals: deque[Signal] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        for channel in channels:
+            channel.on_data = self.wake
+
+    def signal(self, signal: Signal) -> None:
+        """Send a signal; it overtakes everything queued."""
+        self._signals.append(signal)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the reader look again."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def poll(self) -> tuple[Channel, Packet] | Signal | None:
+        """The next thing to do, or None."""
+        if self._signals:
+            return self._signals.popleft()
+        first: Channel | None = None
+        when = 0
+        for channel in self.channels:
+            front = channel.front
+            if front is not None and (first is None or front.queued_ns < when):
+                first, when = channel, front.queued_ns
+        return None if first is None else (first, first.take())
+
+    @property
+    def ended(self) -> bool:
+        """Every channel but the feedback ones is exhausted."""
+        return all(channel.exhausted or channel.edge.feedback for channel in self.channels)
+
+    async def wait(self) -> None:
+        """Until :meth:`wake` is called."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
