@@ -21,35 +21,32 @@ class Resources:
     """
 
     def __init__(self) -> None:
-        self._building: dict[Hashable, asyncio.Future[Any]] = {}
+        self._building: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def get(self, key: Hashable, build: Callable[[], T]) -> T:
         """The object stored under ``key``, built by ``build()`` if there is none yet.
 
         A failing ``build`` raises here and is tried again by the next asker.
         """
-        future = self._building.get(key)
-        if future is None:
-            loop = asyncio.get_running_loop()
-            future = self._building[key] = loop.create_future()
-            try:
-                future.set_result(await loop.run_in_executor(None, build))
-            except BaseException as error:
-                del self._building[key]
-                if isinstance(error, Exception):
-                    future.set_exception(error)
-                    future.exception()
-                else:
-                    future.cancel()
-                raise
-        return cast(T, await asyncio.shield(future))
+        task = self._building.get(key)
+        if task is None:
+            task = asyncio.create_task(self._build(key, build), name=f"build {key}")
+            self._building[key] = task
+        return cast(T, await asyncio.shield(task))
+
+    async def _build(self, key: Hashable, build: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, build)
+        except BaseException:
+            del self._building[key]
+            raise
 
     async def aclose(self) -> None:
         """Close every object that has ``aclose`` or ``close``, newest first."""
-        for future in reversed(list(self._building.values())):
-            if not future.done() or future.cancelled() or future.exception():
+        tasks = reversed(list(self._building.values()))
+        for thing in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(thing, BaseException):
                 continue
-            thing = future.result()
             closer = getattr(thing, "aclose", None) or getattr(thing, "close", None)
             if closer is not None:
                 outcome = closer()
