@@ -120,6 +120,9 @@ class Node:
 class Source(Node):
     """A node without inputs that produces until it ends or ``ctx.stopping`` is set."""
 
+    duration: float | None = None
+    """Seconds of media there will be, if known once started; for progress display."""
+
     async def run(self) -> None:
         """Produce; returning ends the stream."""
         raise NotImplementedError

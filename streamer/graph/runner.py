@@ -45,6 +45,8 @@ class Runner:
         self.inbox = Inbox(ins)
         self.failed: StreamerError | None = None
         self.ended = False
+        self.position = 0.0
+        """Media time (s) of the newest packet sent."""
         self._engine = engine
         self._outs: dict[str, list[Channel]] = {}
         for channel in outs:
@@ -207,6 +209,7 @@ class Runner:
     async def _emit(self, spec: PortSpec, value: Any, stamp: Stamp | None) -> None:
         if stamp is None:
             stamp = self._stamp
+        self.position = stamp.seconds
         for channel in self._outs.get(spec.name, ()):
             packet = Packet(value, stamp)
             if not channel.offer(packet):
