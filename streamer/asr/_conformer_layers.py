@@ -1,0 +1,195 @@
+"""Layers of the streaming Conformer: sub-sampling, chunked attention, causal convolution.
+
+Shapes: ``B`` streams, ``T`` encoder frames (80 ms), ``D`` model width, ``H`` heads,
+``C`` cached frames of left context, ``K`` convolution kernel. Every layer works in two
+ways that give the same numbers: on whole utterances with a mask (training) and on chunks
+with caches (serving). Nothing here draws random numbers in ``eval`` mode.
+
+Conformer: Gulati et al. 2020, arXiv:2005.08100. Rotary positions: Su et al. 2021,
+arXiv:2104.09864. Chunked attention with limited left context and cached keys: Noroozi et
+al. 2023, arXiv:2312.17279.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = [
+    "CausalConvolution",
+    "ChunkAttention",
+    "ConformerBlock",
+    "FeedForward",
+    "Subsampling",
+    "apply_rotary",
+    "rotary_table",
+]
+
+RESIDUAL_SCALE: Final = 0.1
+"""Output projections of all residual branches start at this fraction: without it, and with
+a LayerNorm after every block, the model did not leave the blank plateau in the time there was."""
+
+
+def rotary_table(length: int, dim: int) -> Tensor:
+    """Cosines and sines ``[2, length, dim]`` for positions 0..length-1."""
+    frequency = 10_000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+    angle = torch.arange(length, dtype=torch.float64)[:, None] * frequency[None, :]
+    angle = torch.cat([angle, angle], dim=-1)
+    return torch.stack([angle.cos(), angle.sin()]).float()
+
+
+def apply_rotary(x: Tensor, table: Tensor) -> Tensor:
+    """Rotate ``x [B, H, T, d]`` by the positions in ``table [2, T, d]``."""
+    half = x.size(-1) // 2
+    turned = torch.cat([-x[..., half:], x[..., :half]], dim=-1)
+    return x * table[0] + turned * table[1]
+
+
+class Subsampling(nn.Module):
+    """Eight feature frames to one: three 3x3 convolutions of stride 2, no padding in time.
+
+    ``[B, 8 n + 7, 80] -> [B, n, D]``: output ``j`` sees frames ``8 j .. 8 j + 14``. As
+    nothing is padded, chunks only have to overlap by :attr:`overlap` frames (the pre-encode
+    cache); no state is needed.
+    """
+
+    overlap: Final = 7
+    factor: Final = 8
+
+    def __init__(self, num_mel: int, channels: int, dim: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, channels, 3, stride=2, padding=(0, 1))
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride=2, padding=(0, 1))
+        self.conv3 = nn.Conv2d(channels, channels, 3, stride=2, padding=(0, 1))
+        self.out = nn.Linear(channels * (num_mel // 8), dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv1(x.unsqueeze(1)))
+        x = F.relu(self.conv2(x))
+        x = F.relu(self.conv3(x))
+        x = x.transpose(1, 2).flatten(2)
+        out: Tensor = self.out(x)
+        return out
+
+
+class FeedForward(nn.Module):
+    """Pre-norm feed-forward branch, SiLU, ``[B, T, D] -> [B, T, D]``."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.up = nn.Linear(dim, hidden)
+        self.down = nn.Linear(hidden, dim)
+        with torch.no_grad():
+            self.down.weight.mul_(RESIDUAL_SCALE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down(F.silu(self.up(self.norm(x))))
+        return out
+
+
+class ChunkAttention(nn.Module):
+    """Self-attention inside a chunk and over a limited number of frames before it."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        with torch.no_grad():
+            self.out.weight.mul_(RESIDUAL_SCALE)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """``[B, T, D] -> [B, H, T, D / H]``."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def forward(self, x: Tensor, rotary: Tensor, mask: Tensor) -> Tensor:
+        """Whole utterance: ``x [B, T, D]``, ``rotary [2, T, d]``, ``mask [B, 1, T, T]`` (True = look)."""
+        q, k, v = (self._split(p) for p in self.qkv(self.norm(x)).chunk(3, dim=-1))
+        q, k = apply_rotary(q, rotary).to(v.dtype), apply_rotary(k, rotary).to(v.dtype)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out: Tensor = self.out(y.transpose(1, 2).flatten(2))
+        return out
+
+    def step(
+        self, x: Tensor, cache: Tensor, rotary: Tensor, bias: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One chunk: ``x [B, n, D]``, ``cache [B, C, 2 D]`` keys and values of the past,
+
+        ``rotary [2, C + n, d]`` (positions inside the window), ``bias [B, 1, 1, C + n]`` zero or
+        a large negative number; returns the branch output and the next cache.
+        """
+        past = cache.size(1)
+        dim = x.size(2)
+        qkv = self.qkv(self.norm(x))
+        window = torch.cat([cache, qkv[:, :, dim:]], dim=1)
+        q = apply_rotary(self._split(qkv[:, :, :dim]), rotary[:, past:])
+        k = apply_rotary(self._split(window[:, :, :dim]), rotary)
+        v = self._split(window[:, :, dim:])
+        scale = float(dim // self.heads) ** -0.5
+        weights = torch.softmax(torch.matmul(q * scale, k.transpose(-1, -2)) + bias, dim=-1)
+        y = torch.matmul(weights, v).transpose(1, 2).flatten(2)
+        return self.out(y), window[:, -past:]
+
+
+class CausalConvolution(nn.Module):
+    """Gated point-wise, causal depth-wise (kernel K), LayerNorm, SiLU, point-wise."""
+
+    def __init__(self, dim: int, kernel: int) -> None:
+        super().__init__()
+        self.context = kernel - 1
+        self.norm = nn.LayerNorm(dim)
+        self.gate = nn.Linear(dim, 2 * dim)
+        self.depth = nn.Conv1d(dim, dim, kernel, groups=dim)
+        self.inner = nn.LayerNorm(dim)
+        self.out = nn.Linear(dim, dim)
+        with torch.no_grad():
+            self.out.weight.mul_(RESIDUAL_SCALE)
+
+    def _after(self, padded: Tensor) -> Tensor:
+        """``[B, D, K - 1 + T] -> [B, T, D]``."""
+        out: Tensor = self.out(F.silu(self.inner(self.depth(padded).transpose(1, 2))))
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Whole utterance ``[B, T, D]``; before its beginning there are zeros."""
+        h = F.glu(self.gate(self.norm(x)), dim=-1).transpose(1, 2)
+        return self._after(F.pad(h, (self.context, 0)))
+
+    def step(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """One chunk ``[B, n, D]`` with ``cache [B, D, K - 1]``."""
+        h = F.glu(self.gate(self.norm(x)), dim=-1).transpose(1, 2)
+        padded = torch.cat([cache, h], dim=2)
+        return self._after(padded), padded[:, :, -self.context :]
+
+
+class ConformerBlock(nn.Module):
+    """Half feed-forward, attention, convolution, half feed-forward; no norm at its end."""
+
+    def __init__(self, dim: int, hidden: int, heads: int, kernel: int) -> None:
+        super().__init__()
+        self.ff1 = FeedForward(dim, hidden)
+        self.attention = ChunkAttention(dim, heads)
+        self.convolution = CausalConvolution(dim, kernel)
+        self.ff2 = FeedForward(dim, hidden)
+
+    def forward(self, x: Tensor, rotary: Tensor, mask: Tensor) -> Tensor:
+        x = x + 0.5 * self.ff1(x)
+        x = x + self.attention(x, rotary, mask)
+        x = x + self.convolution(x)
+        return x + 0.5 * self.ff2(x)
+
+    def step(
+        self, x: Tensor, attention: Tensor, convolution: Tensor, rotary: Tensor, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One chunk; returns the output and both next caches."""
+        x = x + 0.5 * self.ff1(x)
+        y, attention = self.attention.step(x, attention, rotary, bias)
+        x = x + y
+        y, convolution = self.convolution.step(x, convolution)
+        x = x + y
+        return x + 0.5 * self.ff2(x), attention, convolution

@@ -1,0 +1,115 @@
+"""Hybrid loss: CTC on every utterance, transducer on as many as fit a budget of lattice cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from streamer.asr.conformer import ConformerTransducer
+from tools.asr_train.lattice import lattice_losses
+
+__all__ = ["Losses", "hybrid_loss", "transducer_loss"]
+
+
+class _Lattice(torch.autograd.Function):
+    """Sum of negative log-likelihoods from packed log-probabilities."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, blank: Tensor, label: Tensor, offsets: Any, frames: Any, labels: Any, fast: float
+    ) -> Tensor:
+        losses, d_blank, d_label = lattice_losses(
+            blank.detach().numpy(), label.detach().numpy(), offsets, frames, labels, fast
+        )
+        ctx.save_for_backward(torch.from_numpy(d_blank), torch.from_numpy(d_label))
+        return torch.tensor(losses.sum(), dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        d_blank, d_label = ctx.saved_tensors
+        return grad * d_blank, grad * d_label, None, None, None, None
+
+
+def transducer_loss(
+    model: ConformerTransducer,
+    encoded: Tensor,
+    frames: Tensor,
+    targets: Tensor,
+    labels: Tensor,
+    fast_emit: float = 0.0,
+) -> Tensor:
+    """Sum of the transducer losses of a batch.
+
+    ``encoded [B, T, J]``, ``frames [B]``, ``targets [B, U]``, ``labels [B]`` (their lengths). Only the
+    valid cells of each lattice are computed, so padding costs nothing.
+    """
+    predicted = model.predictor(model.contexts(targets))
+    cells, wanted, sizes = [], [], []
+    for b in range(encoded.size(0)):
+        t, u = int(frames[b]), int(labels[b])
+        cells.append((encoded[b, :t, None] + predicted[b, None, : u + 1]).flatten(0, 1))
+        row = F.pad(targets[b, :u], (0, 1), value=0)
+        wanted.append(row.repeat(t))
+        sizes.append(t * (u + 1))
+    logits = model.joiner.out(torch.tanh(torch.cat(cells))).float()
+    normaliser = logits.logsumexp(dim=-1)
+    blank = logits[:, model.config.blank] - normaliser
+    label = logits.gather(1, torch.cat(wanted)[:, None])[:, 0] - normaliser
+    offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    total: Tensor = _Lattice.apply(
+        blank, label, offsets, frames.numpy().astype(np.int64), labels.numpy().astype(np.int64), fast_emit
+    )
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """``total`` to differentiate; the parts per token for the log."""
+
+    total: Tensor
+    ctc: float
+    transducer: float
+
+
+def hybrid_loss(
+    model: ConformerTransducer,
+    features: Tensor,
+    rows: Tensor,
+    targets: Tensor,
+    labels: Tensor,
+    chunk: int,
+    ctc_weight: float,
+    transducer_weight: float,
+    max_cells: int = 60_000,
+    fast_emit: float = 0.0,
+) -> Losses:
+    """Loss per token of one batch; utterances too short for their text count nothing in CTC."""
+    encoded, log_probs, lengths = model.encoder(features, rows, chunk)
+    flat = torch.cat([targets[b, : int(labels[b])] for b in range(targets.size(0))])
+    ctc = F.ctc_loss(
+        log_probs.transpose(0, 1),
+        flat,
+        lengths,
+        labels,
+        blank=model.config.blank,
+        reduction="sum",
+        zero_infinity=True,
+    ) / max(int(labels.sum()), 1)
+    total = ctc_weight * ctc
+    spoken = float("nan")
+    if transducer_weight > 0:
+        order = torch.randperm(targets.size(0))
+        cells = (lengths * (labels + 1))[order]
+        count = max(int((cells.cumsum(0) <= max_cells).sum()), 1)
+        chosen = order[:count]
+        loss = transducer_loss(
+            model, encoded[chosen], lengths[chosen], targets[chosen], labels[chosen], fast_emit
+        ) / max(int(labels[chosen].sum()), 1)
+        spoken = float(loss.detach())
+        total = total + transducer_weight * loss
+    return Losses(total, float(ctc.detach()), spoken)
