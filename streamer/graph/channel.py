@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamer.errors import NodeError
-from streamer.graph.packet import Packet, interruptible
+from streamer.graph.packet import Mark, Packet, interruptible
 from streamer.graph.plan import Edge
 
 __all__ = ["Channel", "ChannelStats"]
@@ -57,6 +57,7 @@ class Channel:
         self.dropped_seconds = 0.0
         self._queue: deque[Packet] = deque()
         self._media = 0.0
+        self._marks = 0
         self._late_items, self._late_seconds = 0, 0.0
         self._turn = asyncio.Lock()
         self._room: asyncio.Future[None] | None = None
@@ -81,6 +82,8 @@ class Channel:
         """Take the packet in, or drop according to the policy; False if the sender must wait."""
         if self._refuses(packet):
             return True
+        if self._waiting:
+            return False
         if not self._fits(packet):
             policy = self.edge.queue.when_full
             if policy == "drop_newest":
@@ -102,8 +105,6 @@ class Channel:
                 self._coalesce(packet)
             if not self._fits(packet):
                 return False
-        if self._waiting and self.edge.queue.when_full in ("block", "coalesce"):
-            return False
         self._append(packet)
         return True
 
@@ -146,26 +147,15 @@ class Channel:
             self.abandoned = True
             self.discarded += len(self._queue)
             self._queue.clear()
-            self._media = 0.0
+            self._media, self._marks = 0.0, 0
             self._make_room()
             self.on_abandoned()
 
     def purge(self, generation: int) -> None:
         """Drop interruptible packets of generations before ``generation``."""
         self.generation = max(self.generation, generation)
-        kept: deque[Packet] = deque()
-        items, seconds = 0, 0.0
-        for packet in self._queue:
-            if self._is_stale(packet):
-                self.stale += 1
-                items, seconds = items + packet.gap_items, seconds + packet.gap_seconds
-            else:
-                packet.gap_items += items
-                packet.gap_seconds += seconds
-                items, seconds = 0, 0.0
-                kept.append(packet)
-        self._late_items += items
-        self._late_seconds += seconds
+        kept = deque(packet for packet in self._queue if not self._is_stale(packet))
+        self.stale += len(self._queue) - len(kept)
         self._queue = kept
         self._media = sum(packet.duration for packet in kept)
         self._make_room()
@@ -201,10 +191,11 @@ class Channel:
         return False
 
     def _fits(self, packet: Packet) -> bool:
-        if not self._queue:
+        waiting = len(self._queue) - self._marks
+        if waiting == 0 or type(packet.value) is Mark:
             return True
         limit = self.edge.queue
-        if limit.items is not None and len(self._queue) >= limit.items:
+        if limit.items is not None and waiting >= limit.items:
             return False
         if limit.seconds is None:
             return True
@@ -212,31 +203,44 @@ class Channel:
         return max(self._media + packet.duration, span) <= limit.seconds + 1e-9
 
     def _append(self, packet: Packet) -> None:
-        packet.gap_items += self._late_items
-        packet.gap_seconds += self._late_seconds
-        self._late_items, self._late_seconds = 0, 0.0
         packet.queued_ns = self.now_ns()
         self._queue.append(packet)
-        self._media += packet.duration
-        self.accepted += 1
+        if type(packet.value) is Mark:
+            self._marks += 1
+        else:
+            packet.gap_items += self._late_items
+            packet.gap_seconds += self._late_seconds
+            self._late_items, self._late_seconds = 0, 0.0
+            self._media += packet.duration
+            self.accepted += 1
         self.on_data()
 
     def _pop(self) -> Packet:
         packet = self._queue.popleft()
         self._media = self._media - packet.duration if self._queue else 0.0
+        self._marks -= type(packet.value) is Mark
         return packet
 
     def _drop_front(self) -> None:
+        if type(self._queue[0].value) is Mark:
+            mark = self._queue.popleft()
+            self._drop_front()
+            self._queue.appendleft(mark)
+            return
         packet = self._pop()
         self.dropped += 1
         self.dropped_seconds += packet.duration
-        items, seconds = packet.gap_items + 1, packet.gap_seconds + packet.duration
-        if self._queue:
-            self._queue[0].gap_items += items
-            self._queue[0].gap_seconds += seconds
-        else:
-            self._late_items += items
-            self._late_seconds += seconds
+        self._pass_gap_on(packet.gap_items + 1, packet.gap_seconds + packet.duration)
+
+    def _pass_gap_on(self, items: int, seconds: float) -> None:
+        """Tell the first packet with data of its own, or else the next to come."""
+        for packet in self._queue:
+            if type(packet.value) is not Mark:
+                packet.gap_items += items
+                packet.gap_seconds += seconds
+                return
+        self._late_items += items
+        self._late_seconds += seconds
 
     def _coalesce(self, newer: Packet) -> None:
         key = _coalesce_key(newer)

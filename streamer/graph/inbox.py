@@ -17,6 +17,8 @@ class Inbox:
 
     def __init__(self, channels: Sequence[Channel]) -> None:
         self.channels = channels
+        self.held: set[Channel] = set()
+        """Channels that have delivered a mark and wait for the others to do so."""
         self._signals: deque[Signal] = deque()
         self._waiter: asyncio.Future[None] | None = None
         for channel in channels:
@@ -40,7 +42,11 @@ class Inbox:
         when = 0
         for channel in self.channels:
             front = channel.front
-            if front is not None and (first is None or front.queued_ns < when):
+            if (
+                front is not None
+                and channel not in self.held
+                and (first is None or front.queued_ns < when)
+            ):
                 first, when = channel, front.queued_ns
         return None if first is None else (first, first.take())
 
@@ -48,6 +54,14 @@ class Inbox:
     def ended(self) -> bool:
         """Every channel but the feedback ones is exhausted."""
         return all(channel.exhausted or channel.edge.feedback for channel in self.channels)
+
+    @property
+    def all_held(self) -> bool:
+        """A mark has come through every channel that still lives, feedback aside."""
+        return all(
+            channel in self.held or channel.exhausted or channel.edge.feedback
+            for channel in self.channels
+        )
 
     async def wait(self) -> None:
         """Until :meth:`wake` is called."""

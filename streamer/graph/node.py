@@ -58,6 +58,9 @@ class Context(Protocol):
     def report(self, error: BaseException) -> None:
         """Show an error that the node survives."""
 
+    async def mark(self, mark: str) -> None:
+        """Send a mark behind everything this node has sent (for sources)."""
+
     async def interrupt(self) -> int:
         """Raise the generation of the whole session once; everything older is dropped."""
 
@@ -108,6 +111,12 @@ class Node:
 
     async def on_interrupt(self, generation: int) -> None:
         """The generation rose: forget work in progress."""
+
+    async def on_mark(self, mark: str) -> None:
+        """Everything sent before the mark has come in on every input: finish it now.
+
+        Called before the mark goes on to the outputs, so what is sent here is still ahead of it.
+        """
 
     async def on_flush(self) -> None:
         """Throw away what is buffered, keep running."""

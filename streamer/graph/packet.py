@@ -7,7 +7,7 @@ from typing import Any
 
 from streamer.packets import Stamp
 
-__all__ = ["Flush", "Interrupt", "Packet", "Signal", "interruptible"]
+__all__ = ["Flush", "Interrupt", "Mark", "Packet", "Signal", "interruptible"]
 
 
 class Packet:
@@ -39,10 +39,21 @@ class Flush:
 Signal = Interrupt | Flush
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Travels in order with the data: behind everything sent before it, on every path.
+
+    A node hears of it (``on_mark``) once it has come through all its inputs, and it goes on
+    through all its outputs. At a sink it proves that everything before it has been worked off.
+    """
+
+    id: str
+
+
 def interruptible(value: Any) -> bool:
     """Whether an interruption makes ``value`` stale.
 
     True unless its class says ``interruptible = False``: what a person said stays true when they
     interrupt an answer, the answer does not.
     """
-    return bool(getattr(type(value), "interruptible", True))
+    return type(value) is not Mark and bool(getattr(type(value), "interruptible", True))

@@ -12,7 +12,7 @@ from streamer.errors import NodeError, StreamerError
 from streamer.graph.channel import Channel
 from streamer.graph.inbox import Inbox
 from streamer.graph.node import Node, Source
-from streamer.graph.packet import Flush, Interrupt, Packet, Signal, interruptible
+from streamer.graph.packet import Flush, Interrupt, Mark, Packet, Signal, interruptible
 from streamer.graph.plan import NodePlan
 from streamer.graph.ports import PortSpec
 from streamer.packets import Stamp
@@ -62,6 +62,7 @@ class Runner:
         self._spawned: set[asyncio.Task[Any]] = set()
         self._crash: BaseException | None = None
         self._deaf = False
+        self._mark: Packet | None = None
         self._starts: deque[float] = deque()
         self._main: asyncio.Task[None] | None = None
         self._equip()
@@ -101,6 +102,9 @@ class Runner:
 
     def report(self, error: BaseException) -> None:
         self._engine.report(self.name, error, self._stamp)
+
+    async def mark(self, mark: str) -> None:
+        await self._send(self._all_outs, Mark(mark), self._stamp)
 
     async def interrupt(self) -> int:
         return self._engine.interrupt()
@@ -170,13 +174,26 @@ class Runner:
         while self._crash is None and not self._deaf:
             item = inbox.poll()
             if item is None:
-                if inbox.ended:
+                if self._mark is not None and inbox.all_held:
+                    await self._pass_mark(self._mark)
+                elif inbox.ended:
                     return
-                await inbox.wait()
+                else:
+                    await inbox.wait()
             elif isinstance(item, Interrupt | Flush):
                 await self._obey(item)
+            elif type(item[1].value) is Mark:
+                # Hold this input until the mark has come through the others too.
+                inbox.held.add(item[0])
+                self._mark = item[1]
             else:
                 await self._step(*item)
+
+    async def _pass_mark(self, packet: Packet) -> None:
+        self._mark = None
+        await self.node.on_mark(packet.value.id)
+        await self._send(self._all_outs, packet.value, packet.stamp)
+        self.inbox.held.clear()
 
     async def _obey(self, signal: Signal) -> None:
         if isinstance(signal, Interrupt):
@@ -210,7 +227,10 @@ class Runner:
         if stamp is None:
             stamp = self._stamp
         self.position = stamp.seconds
-        for channel in self._outs.get(spec.name, ()):
+        await self._send(self._outs.get(spec.name, ()), value, stamp)
+
+    async def _send(self, channels: Sequence[Channel], value: Any, stamp: Stamp) -> None:
+        for channel in channels:
             packet = Packet(value, stamp)
             if not channel.offer(packet):
                 begin = self.now_ns()

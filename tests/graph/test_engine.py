@@ -470,3 +470,70 @@ def test_wait_and_work_are_told_apart() -> None:
     wait = engine.recorder.track(EDGES[1]).histograms[WAIT]
     assert wait.percentile(90) == pytest.approx(20e6, rel=0.1)
     assert engine.recorder.track("sink").histograms[AGE].count == 10
+
+
+class Marking(Source):
+    """Three items, a mark, three items."""
+
+    out: Out[Item]
+
+    async def run(self) -> None:
+        for number in range(6):
+            await self.out.send(Item(number), stamp_of(self, number))
+            if number == 2:
+                await self.ctx.mark("half")
+
+
+class Late(Node):
+    """Holds an item back until a mark or the end makes it give it away."""
+
+    inp: In[Item]
+    out: Out[Item]
+
+    async def start(self) -> None:
+        self.held: list[Item] = []
+
+    async def process(self, item: Item) -> None:
+        await asyncio.sleep(0.5)
+        self.held.append(item)
+
+    async def on_mark(self, mark: str) -> None:
+        for item in self.held:
+            await self.out.send(item)
+        self.held = []
+
+    async def finish(self) -> None:
+        await self.on_mark("end")
+
+
+class Log(Collect):
+    async def start(self) -> None:
+        self.log: list[object] = []
+
+    async def process(self, item: Item) -> None:
+        self.log.append(item.number)
+
+    async def on_mark(self, mark: str) -> None:
+        self.log.append(mark)
+
+
+@pytest.mark.parametrize("spec", [QueueSpec(items=1), QueueSpec(items=2, when_full="drop_oldest")])
+def test_a_mark_arrives_behind_all_that_was_sent_before_it_on_every_path(spec: QueueSpec) -> None:
+    plan = make_plan(
+        {"src": Marking, "fast": Pass, "late": Late, "sink": Log},
+        "src.out -> fast.inp",
+        "src.out -> late.inp",
+        "fast.out -> sink.inp",
+        "late.out -> sink.inp",
+        queues={"fast.out -> sink.inp": QueueSpec(items=1), "src.out -> late.inp": spec},
+    )
+    engine = Engine(plan)
+    run(engine.run())
+    sink = engine.runners["sink"].node
+    assert isinstance(sink, Log)
+    half = sink.log.index("half")
+    before, after = sink.log[:half], sink.log[half + 1 :]
+    assert sink.log.count("half") == 1
+    assert set(before) == {0, 1, 2} and set(after) == {3, 4, 5}
+    if spec.when_full == "block":
+        assert sorted(before) == [0, 0, 1, 1, 2, 2]  # type: ignore[type-var]
