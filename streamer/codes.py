@@ -21,4 +21,13 @@ EXPLANATIONS: dict[str, str] = {
         "Data waited on an edge without anybody taking it. The message names the edge and the "
         "node that should have read it."
     ),
+    # -- served sessions
+    "session.no-client": (
+        "The graph has a `source.session` or `sink.session` node and was started without the "
+        "gateway. Run it with `streamer serve`."
+    ),
+    "session.slow-reader": (
+        "A client of the gateway did not read its messages and too many were waiting. Partials "
+        "are merged before this happens, so the connection is as good as dead."
+    ),
 }

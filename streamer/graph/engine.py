@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from streamer.errors import StreamerError
 from streamer.graph.channel import Channel
@@ -36,6 +37,7 @@ class Engine:
     """One session of a graph.
 
     ``resources`` are the engines shared with other sessions; without them the run has its own.
+    ``local`` holds objects that belong to this session, for nodes to find in ``ctx.local``.
     ``on_report`` is called for every error, survived or not.
     """
 
@@ -45,6 +47,7 @@ class Engine:
         *,
         session: str = "",
         resources: Resources | None = None,
+        local: Mapping[str, Any] | None = None,
         recorder: Recorder | None = None,
         on_report: Callable[[Report], None] | None = None,
     ) -> None:
@@ -55,6 +58,7 @@ class Engine:
         self.reports: list[Report] = []
         self.channels: Sequence[Channel] = ()
         self.runners: dict[str, Runner] = {}
+        self.local = local or {}
         self._shared = resources
         self.resources = resources or Resources()
         self._on_report = on_report

@@ -34,6 +34,8 @@ class Context(Protocol):
     """Which session of the graph this is; empty when there is one."""
     resources: Resources
     """Engines shared by all sessions: models, worker pools."""
+    local: Mapping[str, Any]
+    """Objects of this session alone that its host put there, such as a client's connection."""
     log: logging.Logger
     stopping: asyncio.Event
     """Set when a graceful stop was asked for; a source returns from ``run`` soon after."""

@@ -40,6 +40,7 @@ class Runner:
         self.name = plan.name
         self.session = engine.session
         self.resources = engine.resources
+        self.local = engine.local
         self.log = logging.getLogger(f"streamer.node.{plan.name}")
         self.stopping = asyncio.Event()
         self.inbox = Inbox(ins)
