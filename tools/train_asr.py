@@ -4,7 +4,7 @@
     train_asr.py RUN --stores STORES --tokenizer bpe.model --recipe recipe.json --minutes 120
 
 RUN holds checkpoint.pt (written every three minutes, resumed from when it exists), log.jsonl
-and losses.png. Stop it with SIGINT at any time, pause it with SIGSTOP; the clock of the
+and losses.png. Stop it with SIGINT or SIGTERM at any time, pause it with SIGSTOP; the clock of the
 curriculum counts minutes of training, not of the wall. Build STORES with build_features.py.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def main() -> None:
     trainer = Trainer(config, paths, args.bf16, args.seed)
     size = sum(p.numel() for p in trainer.model.parameters())
     trainer.log("start", parameters=size, torch=torch.__version__)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         trainer.run(args.minutes)
     except KeyboardInterrupt:

@@ -17,10 +17,10 @@ __all__ = ["Recipe", "Stage"]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage; it ends when the run has trained ``until_minutes`` in all."""
+    """One stage; it ends when the run has seen ``until_hours`` of audio in all."""
 
     name: str
-    until_minutes: float
+    until_hours: float
     sources: dict[str, float]
     max_seconds: float = 20.0
     batch_seconds: float = 64.0
@@ -58,10 +58,10 @@ class Recipe:
         raw["noise"] = tuple(raw.get("noise", ()))
         return cls(stages=tuple(stages), **raw)
 
-    def stage_at(self, minutes: float) -> Stage:
-        """The stage after so many minutes of training; the last one goes on for ever."""
+    def stage_at(self, hours: float) -> Stage:
+        """The stage after so many hours of audio; the last one goes on for ever."""
         for stage in self.stages:
-            if minutes < stage.until_minutes:
+            if hours < stage.until_hours:
                 return stage
         return self.stages[-1]
 

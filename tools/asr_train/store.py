@@ -39,13 +39,14 @@ class Utterance:
 
 
 def read_manifest(path: Path) -> Iterator[Utterance]:
-    """Lines of ``manifest.tsv``; half-written last lines are left out."""
+    """Lines of ``manifest.tsv``; half-written last lines are left out. Sound corpora have no text."""
     with path.open(encoding="utf-8", newline="") as source:
         for row in csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE):
-            if row.get("text") is None:
+            name = row.get("utt_id") or row.get("clip_id")
+            if name is None or (row.get("text") is None and row.get("label") is None):
                 continue
             audio = path.parent / row["path"]
-            yield Utterance(row["utt_id"], audio, float(row["duration_s"]), row["speaker"], row["text"])
+            yield Utterance(name, audio, float(row["duration_s"]), row.get("speaker", "-"), row.get("text", ""))
 
 
 def read_audio(path: Path) -> NDArray[np.float32]:

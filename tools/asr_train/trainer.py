@@ -117,7 +117,6 @@ class Trainer:
                 m.encoder.feature_scale.copy_(scale)
         self._rng = np.random.default_rng((seed, self.step))
         self._tokenizer = spm.SentencePieceProcessor(model_file=str(paths.tokenizer))
-        self._log = (paths.run / "log.jsonl").open("a", encoding="utf-8")
 
     def _load(self) -> None:
         saved = torch.load(self.paths.checkpoint, map_location="cpu", weights_only=True)
@@ -145,8 +144,8 @@ class Trainer:
         """One JSON line; also to the terminal."""
         line = {"kind": kind, "step": self.step, "minutes": round(self.minutes, 2), "audio_h": round(self.audio_hours, 2)}
         line.update({k: round(v, 4) if isinstance(v, float) else v for k, v in values.items()})
-        self._log.write(json.dumps(line) + "\n")
-        self._log.flush()
+        with (self.paths.run / "log.jsonl").open("a", encoding="utf-8") as sink:
+            sink.write(json.dumps(line) + "\n")
         print(" ".join(f"{k}={v}" for k, v in line.items()), flush=True)
 
     def _average_step(self) -> None:
@@ -170,7 +169,7 @@ class Trainer:
 
     def run(self, until_minutes: float, checkpoint_minutes: float = 3.0, dev_every: int = 2) -> None:
         """Train until the run's clock shows ``until_minutes``."""
-        stage = self.recipe.stage_at(self.minutes)
+        stage = self.recipe.stage_at(self.audio_hours)
         batches = self._open(stage)
         shown = saved = time.monotonic()
         spent, checkpoints, window = 0.0, 0, []
@@ -210,7 +209,7 @@ class Trainer:
                     self.development()
                 saved = time.monotonic()
                 changed = self._refresh()
-                following = self.recipe.stage_at(self.minutes)
+                following = self.recipe.stage_at(self.audio_hours)
                 if changed or following != stage:
                     batches.close()
                     stage = following
@@ -240,7 +239,7 @@ class Trainer:
                 with torch.inference_mode():
                     encoded, log_probs, lengths = self.average.encoder(batch.features, batch.rows, chunk)
                     by_ctc += ctc_greedy(log_probs, lengths)
-                    by_rnnt += transducer_greedy(self.average, encoded, lengths)
+                    by_rnnt += transducer_greedy(self.average, encoded, lengths, max_symbols=2)
                 refs += [store.texts[i].split() for i in group]
             words = [[self._tokenizer.decode(h).split() for h in hyps] for hyps in (by_ctc, by_rnnt)]
             middle = len(refs) // 2
