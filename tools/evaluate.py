@@ -28,7 +28,11 @@ from tools.asr_train.store import Utterance, read_audio, read_manifest
 from tools.asr_train.text import normalise
 
 Runner = Callable[[Sequence[Utterance], int, str], list[str]]
-ACCENTS = {"speechocean762": "Mandarin-accented English", "librispeech": "read English", "librivox": "read English"}
+ACCENTS = {
+    "speechocean762": "Mandarin-accented English",
+    "librispeech": "read English",
+    "librivox": "read English",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +78,21 @@ def slices_of(utterance: Utterance, snr: bool, speakers: bool) -> list[tuple[str
     out = [("corpus", corpus), ("accent", accent)]
     if snr:
         value = signal_to_noise(read_audio(utterance.path))
-        out.append(("SNR", "below 20 dB" if value < 20 else "20-35 dB" if value < 35 else "above 35 dB"))
+        out.append(
+            ("SNR", "below 20 dB" if value < 20 else "20-35 dB" if value < 35 else "above 35 dB")
+        )
     if speakers:
         out.append(("speaker", utterance.speaker))
     return out
 
 
 def evaluate(
-    runner: Runner, utterances: list[Utterance], chunks: list[int], searches: list[str],
-    snr: bool, speakers: bool,
+    runner: Runner,
+    utterances: list[Utterance],
+    chunks: list[int],
+    searches: list[str],
+    snr: bool,
+    speakers: bool,
 ) -> tuple[list[Result], dict[str, dict[str, str]]]:
     """All rows, and the texts per setting."""
     members: dict[tuple[str, str], list[int]] = {}
@@ -94,7 +104,9 @@ def evaluate(
     for search in searches:
         for chunk in chunks:
             found = [normalise(t) for t in runner(utterances, chunk, search)]
-            texts[f"{search}-{chunk}"] = {u.utt_id: t for u, t in zip(utterances, found, strict=True)}
+            texts[f"{search}-{chunk}"] = {
+                u.utt_id: t for u, t in zip(utterances, found, strict=True)
+            }
             for (kind, value), which in members.items():
                 ref, hyp = [references[i] for i in which], [found[i] for i in which]
                 wer = score([r.split() for r in ref], [h.split() for h in hyp])
@@ -107,7 +119,9 @@ def show(results: list[Result], console: Console) -> None:
     """The table."""
     table = Table("slice", "value", "utt.", "chunk ms", "search", "WER % [95 %]", "CER % [95 %]")
     for r in sorted(results, key=lambda r: (r.slice, r.value, r.search, r.chunk_ms)):
-        table.add_row(r.slice, r.value, str(r.utterances), str(r.chunk_ms), r.search, str(r.wer), str(r.cer))
+        table.add_row(
+            r.slice, r.value, str(r.utterances), str(r.chunk_ms), r.search, str(r.wer), str(r.cer)
+        )
     console.print(table)
 
 
@@ -121,12 +135,23 @@ def plot(results: list[Result], out: Path) -> None:
     figure, axis = plt.subplots(figsize=(7, 4.5), layout="constrained")
     rows = [r for r in results if r.slice == "corpus"]
     for corpus, search in sorted({(r.value, r.search) for r in rows}):
-        mine = sorted((r for r in rows if (r.value, r.search) == (corpus, search)), key=lambda r: r.chunk_ms)
+        mine = sorted(
+            (r for r in rows if (r.value, r.search) == (corpus, search)), key=lambda r: r.chunk_ms
+        )
         rate = np.asarray([r.wer.rate for r in mine])
         error = np.asarray([[r.wer.rate - r.wer.low, r.wer.high - r.wer.rate] for r in mine]).T
-        axis.errorbar([r.chunk_ms for r in mine], rate, error, marker="o", capsize=3, label=f"{corpus} {search}")
+        axis.errorbar(
+            [r.chunk_ms for r in mine],
+            rate,
+            error,
+            marker="o",
+            capsize=3,
+            label=f"{corpus} {search}",
+        )
     axis.set_xscale("log", base=2)
-    axis.set_xticks(sorted({r.chunk_ms for r in rows}), [str(c) for c in sorted({r.chunk_ms for r in rows})])
+    axis.set_xticks(
+        sorted({r.chunk_ms for r in rows}), [str(c) for c in sorted({r.chunk_ms for r in rows})]
+    )
     axis.set(xlabel="chunk (ms)", ylabel="WER (%), 95 % bootstrap", ylim=(0, None))
     axis.legend(fontsize=8)
     figure.savefig(out, dpi=110)
@@ -136,11 +161,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("manifests", type=Path, nargs="+")
     parser.add_argument("--model", required=True, help="checkpoint or model folder")
-    parser.add_argument("--tokenizer", type=Path, help="bpe.model, when it is not beside the checkpoint")
+    parser.add_argument(
+        "--tokenizer", type=Path, help="bpe.model, when it is not beside the checkpoint"
+    )
     parser.add_argument("--chunk", default="640", help="milliseconds, several with commas")
     parser.add_argument("--search", default="greedy", help="greedy, ctc; several with commas")
     parser.add_argument("--limit", type=int, help="only the first utterances of each manifest")
-    parser.add_argument("--snr", action="store_true", help="slice by estimated signal-to-noise ratio")
+    parser.add_argument(
+        "--snr", action="store_true", help="slice by estimated signal-to-noise ratio"
+    )
     parser.add_argument("--speakers", action="store_true", help="slice by speaker")
     parser.add_argument("--json", type=Path, help="write results and texts")
     parser.add_argument("--plot", type=Path, help="write a picture")
@@ -152,13 +181,17 @@ def main() -> None:
     chunks = [int(c) for c in args.chunk.split(",")]
     began = time.monotonic()
     runner = make_runner(args.model, args.tokenizer)
-    results, texts = evaluate(runner, utterances, chunks, args.search.split(","), args.snr, args.speakers)
+    results, texts = evaluate(
+        runner, utterances, chunks, args.search.split(","), args.snr, args.speakers
+    )
     console = Console()
     show(results, console)
     hours = sum(u.duration for u in utterances) / 3600
     console.print(f"{len(utterances)} utterances, {hours:.2f} h, {time.monotonic() - began:.0f} s")
     if args.json:
-        args.json.write_text(json.dumps({"results": [asdict(r) for r in results], "texts": texts}, indent=1))
+        args.json.write_text(
+            json.dumps({"results": [asdict(r) for r in results], "texts": texts}, indent=1)
+        )
     if args.plot:
         plot(results, args.plot)
 

@@ -36,7 +36,12 @@ class EncoderExport(nn.Module):
         self.encoder = model.encoder
 
     def forward(
-        self, audio_signal: Tensor, length: Tensor, channel: Tensor, time: Tensor, channel_len: Tensor
+        self,
+        audio_signal: Tensor,
+        length: Tensor,
+        channel: Tensor,
+        time: Tensor,
+        channel_len: Tensor,
     ) -> tuple[Tensor, ...]:
         state = EncoderState(channel, time, channel_len)
         out, ctc, frames, after = self.encoder.step(audio_signal.transpose(1, 2), length, state)
@@ -78,8 +83,13 @@ class JoinerExport(nn.Module):
         return out
 
 
-def _export(module: nn.Module, args: tuple[Tensor, ...], path: Path, inputs: dict[str, dict[int, str]],
-            outputs: dict[str, dict[int, str]]) -> None:
+def _export(
+    module: nn.Module,
+    args: tuple[Tensor, ...],
+    path: Path,
+    inputs: dict[str, dict[int, str]],
+    outputs: dict[str, dict[int, str]],
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -159,11 +169,21 @@ def export(model: ConformerTransducer, out: Path, chunk: int, int8: bool) -> lis
         EncoderExport(model),
         (features, torch.tensor([rows, rows]), *state),
         encoder,
-        {"audio_signal": {0: "batch", 2: "rows"}, "length": wide, "cache_last_channel": wide,
-         "cache_last_time": wide, "cache_last_channel_len": wide},
-        {"encoded": {0: "batch", 2: "frames"}, "encoded_len": wide, "cache_last_channel_next": wide,
-         "cache_last_time_next": wide, "cache_last_channel_len_next": wide,
-         "ctc_log_probs": {0: "batch", 1: "frames"}},
+        {
+            "audio_signal": {0: "batch", 2: "rows"},
+            "length": wide,
+            "cache_last_channel": wide,
+            "cache_last_time": wide,
+            "cache_last_channel_len": wide,
+        },
+        {
+            "encoded": {0: "batch", 2: "frames"},
+            "encoded_len": wide,
+            "cache_last_channel_next": wide,
+            "cache_last_time_next": wide,
+            "cache_last_channel_len_next": wide,
+            "ctc_log_probs": {0: "batch", 1: "frames"},
+        },
     )
     decoder = out / "decoder.onnx"
     token = torch.zeros(batch, 1, dtype=torch.int32)
@@ -171,14 +191,21 @@ def export(model: ConformerTransducer, out: Path, chunk: int, int8: bool) -> lis
     hidden = torch.zeros(1, batch, 1)
     side = {1: "batch"}
     _export(
-        DecoderExport(model), (token, one, hidden, hidden.clone()), decoder,
+        DecoderExport(model),
+        (token, one, hidden, hidden.clone()),
+        decoder,
         {"targets": wide, "target_length": wide, "states.0": side, "states.1": side},
         {"outputs": wide, "prednet_lengths": wide, "next.0": side, "next.1": side},
     )
     joiner = out / "joiner.onnx"
     _export(
-        JoinerExport(model), (torch.zeros(batch, c.joint, 3), torch.zeros(batch, c.joint, 2)), joiner,
-        {"encoder_outputs": {0: "batch", 2: "frames"}, "decoder_outputs": {0: "batch", 2: "labels"}},
+        JoinerExport(model),
+        (torch.zeros(batch, c.joint, 3), torch.zeros(batch, c.joint, 2)),
+        joiner,
+        {
+            "encoder_outputs": {0: "batch", 2: "frames"},
+            "decoder_outputs": {0: "batch", 2: "labels"},
+        },
         {"outputs": {0: "batch", 1: "frames", 2: "labels"}},
     )
     values = metadata(c, chunk)
@@ -196,10 +223,16 @@ def export(model: ConformerTransducer, out: Path, chunk: int, int8: bool) -> lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("checkpoint", help="a file of train_asr.py, or 'random' for untrained weights")
+    parser.add_argument(
+        "checkpoint", help="a file of train_asr.py, or 'random' for untrained weights"
+    )
     parser.add_argument("out", type=Path)
-    parser.add_argument("--tokenizer", type=Path, required=True, help="folder with tokens.txt and bpe.model")
-    parser.add_argument("--chunk", type=int, default=8, choices=CHUNKS, help="encoder frames of 80 ms")
+    parser.add_argument(
+        "--tokenizer", type=Path, required=True, help="folder with tokens.txt and bpe.model"
+    )
+    parser.add_argument(
+        "--chunk", type=int, default=8, choices=CHUNKS, help="encoder frames of 80 ms"
+    )
     parser.add_argument("--int8", action="store_true", help="also write *.int8.onnx")
     args = parser.parse_args()
     if args.checkpoint == "random":

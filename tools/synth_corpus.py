@@ -66,7 +66,9 @@ def hibari_voice() -> Voice:
             parts.append(dsp.synth(lh, th, ln, lr, phi, f0.astype(np.float32), rng))
         audio = np.concatenate(parts) if parts else np.zeros(0, np.float32)
         # played at rate 24000*formant: formant < 1 gives a longer vocal tract
-        return soxr.resample(audio, 24_000 * formant, RATE).astype(np.float32), f"hibari-{formant:.2f}"
+        return soxr.resample(audio, 24_000 * formant, RATE).astype(
+            np.float32
+        ), f"hibari-{formant:.2f}"
 
     return speak
 
@@ -78,7 +80,9 @@ def _program(command: list[str]) -> Audio:
     return audio if rate == RATE else soxr.resample(audio, rate, RATE).astype(np.float32)
 
 
-def _with_formant(audio: Audio, rng: np.random.Generator, low: float, high: float) -> tuple[Audio, float]:
+def _with_formant(
+    audio: Audio, rng: np.random.Generator, low: float, high: float
+) -> tuple[Audio, float]:
     factor = float(rng.uniform(low, high))
     return soxr.resample(audio, RATE * factor, RATE).astype(np.float32), factor
 
@@ -196,7 +200,9 @@ def build_voices(spec: str, split: str) -> tuple[list[Voice], NDArray[np.float64
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--text", type=Path, required=True, help="folder with .txt files, a sentence a line")
+    parser.add_argument(
+        "--text", type=Path, required=True, help="folder of .txt, a sentence a line"
+    )
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--voices", default="hibari:1")
     parser.add_argument("--split", choices=("train", "test"), default="train")
@@ -236,11 +242,16 @@ def main() -> None:
             soundfile.write(path, audio, RATE, subtype="PCM_16")
             length = audio.size / RATE
             seconds += length
-            sink.write(f"{name.replace('/', '-')}\t{name}.flac\t{length:.3f}\t{speaker}\t{normalise(text)}\n")
+            sink.write(
+                f"{name.replace('/', '-')}\t{name}.flac\t{length:.3f}\t{speaker}\t{normalise(text)}\n"
+            )
             if index % 500 == 0:
                 sink.flush()
                 speed = seconds / max(time.monotonic() - began, 1e-9)
-                print(f"{index} utterances, {seconds / 3600:.2f} h, {speed:.0f}x real time", flush=True)
+                print(
+                    f"{index} utterances, {seconds / 3600:.2f} h, {speed:.0f}x real time",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

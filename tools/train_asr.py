@@ -16,12 +16,12 @@ import signal
 import sys
 from pathlib import Path
 
-# glibc must keep freed memory, or every step pays for page faults (41 s instead of 26 s an hour of audio)
+# glibc must keep freed memory, or every step pays for page faults (41 s an hour, not 26 s)
 ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
     "MALLOC_TOP_PAD_": "1000000000",
-    # threads that wait must sleep: spinning ones starve when another process takes a core (20x against 110x)
+    # threads that wait must sleep: spinning ones starve when others take a core (20x, not 110x)
     "OMP_WAIT_POLICY": "passive",
 }
 
@@ -31,8 +31,12 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--stores", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--recipe", type=Path, default=Path(__file__).parent / "asr_train" / "recipe.json")
-    parser.add_argument("--minutes", type=float, default=120.0, help="of training in all, earlier runs counted in")
+    parser.add_argument(
+        "--recipe", type=Path, default=Path(__file__).parent / "asr_train" / "recipe.json"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=120.0, help="of training in all, earlier runs counted in"
+    )
     parser.add_argument("--dev", default="librispeech-other-dev,speechocean762-dev")
     parser.add_argument("--blocks", type=int, default=10)
     parser.add_argument("--dim", type=int, default=192)

@@ -105,19 +105,17 @@ class ChunkAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """``[B, T, D] -> [B, H, T, D / H]``."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.view(x.size(0), x.size(1), self.heads, -1).transpose(1, 2)
 
     def forward(self, x: Tensor, rotary: Tensor, mask: Tensor) -> Tensor:
-        """Whole utterance: ``x [B, T, D]``, ``rotary [2, T, d]``, ``mask [B, 1, T, T]`` (True = look)."""
+        """Whole: ``x [B, T, D]``, ``rotary [2, T, d]``, ``mask [B, 1, T, T]`` (True = look)."""
         q, k, v = (self._split(p) for p in self.qkv(self.norm(x)).chunk(3, dim=-1))
         q, k = apply_rotary(q, rotary).to(v.dtype), apply_rotary(k, rotary).to(v.dtype)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         out: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return out
 
-    def step(
-        self, x: Tensor, cache: Tensor, rotary: Tensor, bias: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, cache: Tensor, rotary: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """One chunk: ``x [B, n, D]``, ``cache [B, C, 2 D]`` keys and values of the past,
 
         ``rotary [2, C + n, d]`` (positions inside the window), ``bias [B, 1, 1, C + n]`` zero or

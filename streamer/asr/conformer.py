@@ -78,7 +78,7 @@ class EncoderState(NamedTuple):
 
 
 def chunk_mask(frames: int, chunk: int, left: int) -> Tensor:
-    """``[T, T]`` True where frame i may look at frame j: its own chunk and ``left`` frames before it."""
+    """``[T, T]`` True where frame i may look at j: its own chunk and ``left`` frames before."""
     index = torch.arange(frames)
     begin = index.div(chunk, rounding_mode="floor") * chunk
     j = index[None, :]
@@ -164,6 +164,7 @@ class Encoder(nn.Module):
         rotary = self.rotary[:, : left + count]
         attention, convolution = [], []
         for i, block in enumerate(self.blocks):
+            assert isinstance(block, ConformerBlock)
             x, a, c = block.step(x, state.attention[:, i], state.convolution[:, i], rotary, bias)
             attention.append(a)
             convolution.append(c)

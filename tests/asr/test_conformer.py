@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from streamer.asr.conformer import (
+from streamer.asr.conformer import (  # noqa: E402
     CHUNKS,
     ConformerConfig,
     ConformerTransducer,
@@ -16,9 +16,11 @@ from streamer.asr.conformer import (
     EncoderState,
     chunk_mask,
 )
-from streamer.errors import ModelError
+from streamer.errors import ModelError  # noqa: E402
 
-SMALL = ConformerConfig(vocab=20, channels=8, dim=32, hidden=64, heads=4, blocks=3, left=24, joint=16, embedding=12)
+SMALL = ConformerConfig(
+    vocab=20, channels=8, dim=32, hidden=64, heads=4, blocks=3, left=24, joint=16, embedding=12
+)
 TOLERANCE = 1e-4
 
 
@@ -28,7 +30,12 @@ def model() -> ConformerTransducer:
     made = ConformerTransducer(SMALL).eval()
     with torch.no_grad():  # trained weights are not tiny: undo the small start
         for block in made.encoder.blocks:
-            for branch in (block.ff1.down, block.ff2.down, block.attention.out, block.convolution.out):
+            for branch in (
+                block.ff1.down,
+                block.ff2.down,
+                block.attention.out,
+                block.convolution.out,
+            ):
                 branch.weight.mul_(10)
     return made
 
@@ -104,7 +111,9 @@ def test_members_of_a_batch_start_and_stop_at_random(model: ConformerTransducer)
     """Slots are taken and given back while others run; nobody notices."""
     generator = torch.Generator().manual_seed(5)
     encoder, chunk = model.encoder, 4
-    streams = [features(1, 4 * int(torch.randint(2, 9, (1,), generator=generator)), s) for s in range(9)]
+    streams = [
+        features(1, 4 * int(torch.randint(2, 9, (1,), generator=generator)), s) for s in range(9)
+    ]
     expected = [encoder(x, torch.tensor([x.size(1)]), chunk)[0] for x in streams]
     states = [encoder.initial(1) for _ in streams]
     results: list[list[torch.Tensor]] = [[] for _ in streams]
@@ -112,9 +121,13 @@ def test_members_of_a_batch_start_and_stop_at_random(model: ConformerTransducer)
     while any(p + 7 < x.size(1) for p, x in zip(at, streams, strict=True)):
         able = [i for i, x in enumerate(streams) if at[i] + 7 < x.size(1)]
         order = torch.randperm(len(able), generator=generator).tolist()
-        chosen = [able[i] for i in order[: 1 + int(torch.randint(len(able), (1,), generator=generator))]]
+        chosen = [
+            able[i] for i in order[: 1 + int(torch.randint(len(able), (1,), generator=generator))]
+        ]
         window = torch.cat([streams[i][:, at[i] : at[i] + 8 * chunk + 7] for i in chosen])
-        state = EncoderState(*(torch.cat(parts) for parts in zip(*(states[i] for i in chosen), strict=True)))
+        state = EncoderState(
+            *(torch.cat(parts) for parts in zip(*(states[i] for i in chosen), strict=True))
+        )
         rows = torch.full((len(chosen),), window.size(1))
         out, _, _, state = encoder.step(window, rows, state)
         for place, i in enumerate(chosen):

@@ -37,7 +37,9 @@ def test_single_samples() -> None:
     assert np.array_equal(np.concatenate([*parts, stream.flush()]), log_mel(audio))
 
 
-@pytest.mark.parametrize(("samples", "frames"), [(0, 0), (1, 0), (80, 1), (160, 1), (1600, 10), (1679, 10), (1680, 11)])
+@pytest.mark.parametrize(
+    ("samples", "frames"), [(0, 0), (1, 0), (80, 1), (160, 1), (1600, 10), (1679, 10), (1680, 11)]
+)
 def test_number_of_frames(samples: int, frames: int) -> None:
     assert log_mel(noise(samples)).shape == (frames, NUM_MEL)
 

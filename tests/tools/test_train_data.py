@@ -12,15 +12,15 @@ pytest.importorskip("torch")
 for name in ("soundfile", "sentencepiece", "scipy"):
     pytest.importorskip(name)
 
-import soundfile
+import soundfile  # noqa: E402
 
-from streamer.asr.features import LOG_FLOOR, log_mel
-from tools.asr_train.augment import Augmenter, Strength
-from tools.asr_train.batching import Prefetcher, Sampler, pad_batch
-from tools.asr_train.recipe import Recipe, Stage
-from tools.asr_train.store import Store, build_store
-from tools.asr_train.text import is_clean, normalise
-from tools.build_features import train_tokenizer
+from streamer.asr.features import LOG_FLOOR, log_mel  # noqa: E402
+from tools.asr_train.augment import Augmenter, Strength  # noqa: E402
+from tools.asr_train.batching import Prefetcher, Sampler, pad_batch  # noqa: E402
+from tools.asr_train.recipe import Recipe, Stage  # noqa: E402
+from tools.asr_train.store import Store, build_store  # noqa: E402
+from tools.asr_train.text import is_clean, normalise  # noqa: E402
+from tools.build_features import train_tokenizer  # noqa: E402
 
 WORDS = "the cat sat on a mat and the dog did not like it at all so they ran home".split()
 
@@ -151,8 +151,17 @@ def test_recipe(tmp_path: Path) -> None:
         {"name": "a", "until_hours": 2, "sources": {"x": 1}},
         {"name": "b", "until_hours": 9, "sources": {"x": 1}, "augment": {"noise": 0.5}},
     ]
-    path.write_text(json.dumps({"stages": stages, "warmup_steps": 10, "decay_from_minutes": 5,
-                                "decay_to_minutes": 10, "learning_rate": 1.0}))
+    path.write_text(
+        json.dumps(
+            {
+                "stages": stages,
+                "warmup_steps": 10,
+                "decay_from_minutes": 5,
+                "decay_to_minutes": 10,
+                "learning_rate": 1.0,
+            }
+        )
+    )
     recipe = Recipe.read(path)
     assert [recipe.stage_at(h).name for h in (0, 2, 100)] == ["a", "b", "b"]
     assert recipe.stage_at(3).augment.noise == 0.5

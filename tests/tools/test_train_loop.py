@@ -12,12 +12,12 @@ torch = pytest.importorskip("torch")
 for name in ("numba", "sentencepiece", "soundfile", "scipy"):
     pytest.importorskip(name)
 
-from streamer.asr.conformer import ConformerConfig, ConformerTransducer
-from tools.asr_train.batching import pad_batch
-from tools.asr_train.recipe import Recipe, Stage
-from tools.asr_train.scoring import ctc_greedy, edit_distance, score, transducer_greedy
-from tools.asr_train.trainer import Paths, Trainer, train_step
-from tools.build_features import train_tokenizer
+from streamer.asr.conformer import ConformerConfig, ConformerTransducer  # noqa: E402
+from tools.asr_train.batching import pad_batch  # noqa: E402
+from tools.asr_train.recipe import Recipe, Stage  # noqa: E402
+from tools.asr_train.scoring import ctc_greedy, edit_distance, score, transducer_greedy  # noqa: E402
+from tools.asr_train.trainer import Paths, Trainer, train_step  # noqa: E402
+from tools.build_features import train_tokenizer  # noqa: E402
 
 TINY = ConformerConfig(
     vocab=41, channels=4, dim=16, hidden=32, heads=2, blocks=1, left=16, joint=16, embedding=8
@@ -50,8 +50,15 @@ def paths(tmp_path: Path) -> Paths:
             index.write(f"u{i}\t{position}\t{len(x)}\ts\t{text}\n")
             position += len(x)
     recipe = tmp_path / "recipe.json"
-    stages = [{"name": "all", "until_hours": 1, "sources": {"tiny": 1}, "batch_seconds": 6,
-               "transducer_weight": 0.5}]
+    stages = [
+        {
+            "name": "all",
+            "until_hours": 1,
+            "sources": {"tiny": 1},
+            "batch_seconds": 6,
+            "transducer_weight": 0.5,
+        }
+    ]
     recipe.write_text(json.dumps({"stages": stages}))
     bpe = tmp_path / "bpe" / "bpe.model"
     return Paths(tmp_path / "run", tmp_path / "stores", bpe, recipe, ("tiny",))
@@ -68,7 +75,9 @@ def test_a_run_can_be_stopped_and_resumed(paths: Paths) -> None:
     assert second.optimiser.state_dict()["state"]
     second.run(first.minutes + 0.01)
     assert second.step > first.step
-    kinds = {json.loads(line)["kind"] for line in (paths.run / "log.jsonl").read_text().splitlines()}
+    kinds = {
+        json.loads(line)["kind"] for line in (paths.run / "log.jsonl").read_text().splitlines()
+    }
     assert {"stage", "dev"} <= kinds
     again = ConformerTransducer.from_checkpoint(str(paths.checkpoint))
     assert torch.equal(again.encoder.norm.weight, second.average.encoder.norm.weight)

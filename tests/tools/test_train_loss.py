@@ -10,9 +10,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("numba")
 
-from streamer.asr.conformer import ConformerConfig, ConformerTransducer
-from tools.asr_train.lattice import lattice_losses
-from tools.asr_train.loss import hybrid_loss, transducer_loss
+from streamer.asr.conformer import ConformerConfig, ConformerTransducer  # noqa: E402
+from tools.asr_train.lattice import lattice_losses  # noqa: E402
+from tools.asr_train.loss import hybrid_loss, transducer_loss  # noqa: E402
 
 TINY = ConformerConfig(
     vocab=9, channels=4, dim=16, hidden=32, heads=2, blocks=1, left=8, joint=12, embedding=8
@@ -38,7 +38,9 @@ def brute_force(blank: np.ndarray, label: np.ndarray) -> float:
     return -float(total)
 
 
-def run(blank: np.ndarray, label: np.ndarray, fast: float = 0.0) -> tuple[float, np.ndarray, np.ndarray]:
+def run(
+    blank: np.ndarray, label: np.ndarray, fast: float = 0.0
+) -> tuple[float, np.ndarray, np.ndarray]:
     t, s = blank.shape
     args = np.array([0]), np.array([t]), np.array([s - 1])
     losses, d_blank, d_label = lattice_losses(blank.ravel(), label.ravel(), *args, fast)
@@ -91,7 +93,9 @@ def test_a_packed_batch_equals_its_members() -> None:
     targets = torch.randint(0, 8, (3, 3))
     whole = transducer_loss(model, encoded, frames, targets, labels)
     alone = [
-        transducer_loss(model, encoded[b : b + 1], frames[b : b + 1], targets[b : b + 1], labels[b : b + 1])
+        transducer_loss(
+            model, encoded[b : b + 1], frames[b : b + 1], targets[b : b + 1], labels[b : b + 1]
+        )
         for b in range(3)
     ]
     assert whole.item() == pytest.approx(sum(a.item() for a in alone), rel=1e-5)
@@ -101,7 +105,11 @@ def test_gradient_through_the_joiner() -> None:
     torch.manual_seed(0)
     model = ConformerTransducer(TINY).double()
     encoded = torch.randn(2, 4, 12, dtype=torch.float64, requires_grad=True)
-    frames, labels, targets = torch.tensor([4, 3]), torch.tensor([2, 1]), torch.tensor([[1, 2], [3, 0]])
+    frames, labels, targets = (
+        torch.tensor([4, 3]),
+        torch.tensor([2, 1]),
+        torch.tensor([[1, 2], [3, 0]]),
+    )
 
     def loss() -> float:
         return transducer_loss(model, encoded, frames, targets, labels).item()
@@ -128,7 +136,9 @@ def test_hybrid_loss_has_both_parts_and_keeps_to_its_budget_of_cells() -> None:
     both = hybrid_loss(model, features, rows, targets, labels, 4, 0.3, 0.7)
     both.total.backward()
     assert both.ctc > 0 and both.transducer > 0
-    assert float(both.total.detach()) == pytest.approx(0.3 * both.ctc + 0.7 * both.transducer, rel=1e-4)
+    assert float(both.total.detach()) == pytest.approx(
+        0.3 * both.ctc + 0.7 * both.transducer, rel=1e-4
+    )
     assert all(p.grad is not None for p in model.parameters())
     only = hybrid_loss(model, features, rows, targets, labels, 4, 1.0, 0.0)
     assert np.isnan(only.transducer)

@@ -43,7 +43,9 @@ def _mel_edges() -> NDArray[np.float64]:
     """Centre frequencies (Hz) of the 80 Slaney mel bins between 0 and 8000 Hz."""
     top = 15.0 + np.log(8000.0 / 1000.0) / (np.log(6.4) / 27.0)
     mel = np.linspace(0.0, top, NUM_MEL + 2)[1:-1]
-    return np.where(mel < 15.0, mel * 200.0 / 3.0, 1000.0 * np.exp((mel - 15.0) * np.log(6.4) / 27.0))
+    return np.where(
+        mel < 15.0, mel * 200.0 / 3.0, 1000.0 * np.exp((mel - 15.0) * np.log(6.4) / 27.0)
+    )
 
 
 class Augmenter:
@@ -87,7 +89,7 @@ class Augmenter:
         return x[low] * (1 - part) + x[np.minimum(low + 1, len(x) - 1)] * part
 
     def warp(self, x: Features, factor: float) -> Features:
-        """Move formants by ``factor``; above 6.5 kHz the map bends so that the end stays in place."""
+        """Move formants by ``factor``; above 6.5 kHz the map bends, the end stays in place."""
         knee = 6500.0 / max(factor, 1.0)
         f = self._centres
         rest = (8000.0 - knee * factor) / (8000.0 - knee)
@@ -108,7 +110,9 @@ class Augmenter:
     def tilt(self, rng: np.random.Generator) -> Features:
         """A channel: slope over the mel axis plus two slow waves, ``[80]``."""
         z = np.linspace(-1.0, 1.0, NUM_MEL)
-        curve = rng.normal(0.0, 0.9) * z + rng.normal(0.0, 0.4) * np.cos(np.pi * z + rng.uniform(0, 6.3))
+        curve = rng.normal(0.0, 0.9) * z + rng.normal(0.0, 0.4) * np.cos(
+            np.pi * z + rng.uniform(0, 6.3)
+        )
         curve += rng.normal(0.0, 0.3) * np.cos(2.5 * np.pi * z + rng.uniform(0, 6.3))
         return curve.astype(np.float32)
 
@@ -125,7 +129,9 @@ class Augmenter:
             noise = self._noise(rng, len(x))
         else:
             begin = int(rng.integers(0, len(self._ripple) - 1))
-            noise = self._ripple[(begin + np.arange(len(x))) % len(self._ripple)] + self.tilt(rng) * 2
+            noise = (
+                self._ripple[(begin + np.arange(len(x))) % len(self._ripple)] + self.tilt(rng) * 2
+            )
         speech = np.log(np.exp(np.sort(x.mean(axis=1))[len(x) // 2 :]).mean())
         gain = speech - noise.mean() - snr * NEPER_PER_DB
         return np.logaddexp(x, noise + np.float32(gain))

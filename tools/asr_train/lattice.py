@@ -37,8 +37,8 @@ def lattice_losses(
     """Negative log-likelihood per utterance and its gradients.
 
     ``blank``, ``label`` ``[N]`` (``label`` of the last state in a row is ignored), ``offsets``,
-    ``frames`` (T_b >= 1), ``labels`` (U_b) ``[B]``. Returns losses ``[B]`` and the gradients with respect
-    to ``blank`` and ``label``; ``fast_emit`` scales the latter (arXiv:2010.11148).
+    ``frames`` (T_b >= 1), ``labels`` (U_b) ``[B]``. Returns losses ``[B]`` and the gradients
+    with respect to ``blank`` and ``label``; ``fast_emit`` scales the latter (arXiv:2010.11148).
     """
     batch = offsets.shape[0]
     losses = np.zeros(batch, np.float64)

@@ -45,8 +45,8 @@ def transducer_loss(
 ) -> Tensor:
     """Sum of the transducer losses of a batch.
 
-    ``encoded [B, T, J]``, ``frames [B]``, ``targets [B, U]``, ``labels [B]`` (their lengths). Only the
-    valid cells of each lattice are computed, so padding costs nothing.
+    ``encoded [B, T, J]``, ``frames [B]``, ``targets [B, U]``, ``labels [B]`` (their lengths).
+    Only the valid cells of each lattice are computed, so padding costs nothing.
     """
     predicted = model.predictor(model.contexts(targets))
     cells, wanted, sizes = [], [], []
@@ -62,7 +62,12 @@ def transducer_loss(
     label = logits.gather(1, torch.cat(wanted)[:, None])[:, 0] - normaliser
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
     total: Tensor = _Lattice.apply(
-        blank, label, offsets, frames.numpy().astype(np.int64), labels.numpy().astype(np.int64), fast_emit
+        blank,
+        label,
+        offsets,
+        frames.numpy().astype(np.int64),
+        labels.numpy().astype(np.int64),
+        fast_emit,
     )
     return total
 

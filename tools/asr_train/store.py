@@ -39,14 +39,16 @@ class Utterance:
 
 
 def read_manifest(path: Path) -> Iterator[Utterance]:
-    """Lines of ``manifest.tsv``; half-written last lines are left out. Sound corpora have no text."""
+    """Lines of ``manifest.tsv``; half-written last lines are left out."""
     with path.open(encoding="utf-8", newline="") as source:
         for row in csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE):
             name = row.get("utt_id") or row.get("clip_id")
             if name is None or (row.get("text") is None and row.get("label") is None):
                 continue
             audio = path.parent / row["path"]
-            yield Utterance(name, audio, float(row["duration_s"]), row.get("speaker", "-"), row.get("text", ""))
+            yield Utterance(
+                name, audio, float(row["duration_s"]), row.get("speaker", "-"), row.get("text", "")
+            )
 
 
 def read_audio(path: Path) -> NDArray[np.float32]:
@@ -78,7 +80,9 @@ class Store:
                 r for r in csv.reader(source, delimiter="\t", quoting=csv.QUOTE_NONE) if len(r) == 5
             ]
         file = folder / "feats.f16"
-        data = np.memmap(file, np.float16, "r", shape=(file.stat().st_size // (2 * NUM_MEL), NUM_MEL))
+        data = np.memmap(
+            file, np.float16, "r", shape=(file.stat().st_size // (2 * NUM_MEL), NUM_MEL)
+        )
         return cls(
             folder.name,
             data,

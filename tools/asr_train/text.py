@@ -28,4 +28,6 @@ def normalise(text: str) -> str:
 
 def is_clean(text: str) -> bool:
     """True when a synthesiser will say exactly the words that :func:`normalise` gives."""
-    return bool(text.strip()) and not re.search(r"[0-9&$%@#*_+=<>\[\]{}|\\~^]|[A-Z]{2,}|\.[A-Za-z]", text)
+    return bool(text.strip()) and not re.search(
+        r"[0-9&$%@#*_+=<>\[\]{}|\\~^]|[A-Z]{2,}|\.[A-Za-z]", text
+    )

@@ -48,7 +48,9 @@ class TorchRunner:
         for begin in range(0, len(order), self._batch):
             group = order[begin : begin + self._batch]
             batch = pad_batch([self._features(utterances[i]) for i in group], [[0]] * len(group))
-            encoded, log_probs, lengths = self._model.encoder(batch.features, batch.rows, chunk_ms // 80)
+            encoded, log_probs, lengths = self._model.encoder(
+                batch.features, batch.rows, chunk_ms // 80
+            )
             if search == "ctc":
                 found = ctc_greedy(log_probs, lengths)
             else:

@@ -101,7 +101,10 @@ class Trainer:
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         plain = [p for p in self.model.parameters() if p.ndim <= 1]
         self.optimiser = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": self.recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            [
+                {"params": decayed, "weight_decay": self.recipe.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
             lr=self.recipe.learning_rate,
             betas=(0.9, 0.98),
             fused=True,
@@ -110,7 +113,11 @@ class Trainer:
         if paths.checkpoint.exists():
             self._load()
         else:
-            first = [Store.open(paths.stores / n) for n in self.recipe.stages[-1].sources if (paths.stores / n).exists()]
+            first = [
+                Store.open(paths.stores / n)
+                for n in self.recipe.stages[-1].sources
+                if (paths.stores / n).exists()
+            ]
             mean, scale = feature_statistics(first)
             for m in (self.model, self.average):
                 m.encoder.feature_mean.copy_(mean)
@@ -123,7 +130,11 @@ class Trainer:
         self.model.load_state_dict(saved["live"])
         self.average.load_state_dict(saved["model"])
         self.optimiser.load_state_dict(saved["optimiser"])
-        self.step, self.minutes, self.audio_hours = saved["step"], saved["minutes"], saved["audio_hours"]
+        self.step, self.minutes, self.audio_hours = (
+            saved["step"],
+            saved["minutes"],
+            saved["audio_hours"],
+        )
 
     def save(self) -> None:
         """Write the checkpoint so that a crash leaves the old or the new one, never half."""
@@ -142,7 +153,12 @@ class Trainer:
 
     def log(self, kind: str, **values: Any) -> None:
         """One JSON line; also to the terminal."""
-        line = {"kind": kind, "step": self.step, "minutes": round(self.minutes, 2), "audio_h": round(self.audio_hours, 2)}
+        line = {
+            "kind": kind,
+            "step": self.step,
+            "minutes": round(self.minutes, 2),
+            "audio_h": round(self.audio_hours, 2),
+        }
         line.update({k: round(v, 4) if isinstance(v, float) else v for k, v in values.items()})
         with (self.paths.run / "log.jsonl").open("a", encoding="utf-8") as sink:
             sink.write(json.dumps(line) + "\n")
@@ -167,7 +183,9 @@ class Trainer:
             return False
         return True
 
-    def run(self, until_minutes: float, checkpoint_minutes: float = 3.0, dev_every: int = 2) -> None:
+    def run(
+        self, until_minutes: float, checkpoint_minutes: float = 3.0, dev_every: int = 2
+    ) -> None:
         """Train until the run's clock shows ``until_minutes``."""
         stage = self.recipe.stage_at(self.audio_hours)
         batches = self._open(stage)
@@ -181,7 +199,9 @@ class Trainer:
             names = list(stage.chunks)
             share = np.asarray([stage.chunks[n] for n in names])
             chunk = int(names[int(self._rng.choice(len(names), p=share / share.sum()))])
-            losses, norm = train_step(self.model, self.optimiser, batch, stage, self.recipe, chunk, self.autocast)
+            losses, norm = train_step(
+                self.model, self.optimiser, batch, stage, self.recipe, chunk, self.autocast
+            )
             self.step += 1
             self._average_step()
             # a pause by SIGSTOP must not count as training
@@ -219,7 +239,9 @@ class Trainer:
         self.development()
 
     def _open(self, stage: Stage) -> Prefetcher:
-        sampler = Sampler(self.paths.stores, self.paths.tokenizer, stage, self.recipe.noise, self.seed + self.step)
+        sampler = Sampler(
+            self.paths.stores, self.paths.tokenizer, stage, self.recipe.noise, self.seed + self.step
+        )
         self.log("stage", name=stage.name, hours=sampler.hours)
         return Prefetcher(iter(sampler))
 
@@ -235,13 +257,19 @@ class Trainer:
             for begin in range(0, len(order), 25):
                 group = [int(i) for i in order[begin : begin + 25]]
                 tail = np.full((64, 80), store.features(group[0]).min(), np.float32)
-                batch = pad_batch([np.concatenate([store.features(i), tail]) for i in group], [[0]] * len(group))
+                batch = pad_batch(
+                    [np.concatenate([store.features(i), tail]) for i in group], [[0]] * len(group)
+                )
                 with torch.inference_mode():
-                    encoded, log_probs, lengths = self.average.encoder(batch.features, batch.rows, chunk)
+                    encoded, log_probs, lengths = self.average.encoder(
+                        batch.features, batch.rows, chunk
+                    )
                     by_ctc += ctc_greedy(log_probs, lengths)
                     by_rnnt += transducer_greedy(self.average, encoded, lengths, max_symbols=2)
                 refs += [store.texts[i].split() for i in group]
-            words = [[self._tokenizer.decode(h).split() for h in hyps] for hyps in (by_ctc, by_rnnt)]
+            words = [
+                [self._tokenizer.decode(h).split() for h in hyps] for hyps in (by_ctc, by_rnnt)
+            ]
             middle = len(refs) // 2
             self.log(
                 "dev",
