@@ -97,8 +97,13 @@ class Gateway:
             return
         self._server.close(close_connections=False)
         await self.sessions.drain(grace)
-        self._server.close(code=CLOSE_GOING_AWAY, reason="server is shutting down")
-        await self._server.wait_closed()
+        try:
+            async with asyncio.timeout(2.0):
+                await self._server.wait_closed()
+        except TimeoutError:
+            left = list(self._server.connections)
+            await asyncio.gather(*(c.close(CLOSE_GOING_AWAY, "shutting down") for c in left))
+            await self._server.wait_closed()
 
     # -- HTTP --------------------------------------------------------------------------------
 

@@ -101,6 +101,8 @@ class Sessions:
         self.admission = Admission(limits.sessions, limits.queue, limits.wait)
         self.recorder = Recorder()
         self.open: dict[str, Session] = {}
+        self.closing: set[asyncio.Event] = set()
+        """Set when the server drains, for adapters that hold sessions of absent clients."""
         self.on_close: Callable[[Session], None] = lambda session: None
 
     @contextlib.asynccontextmanager
@@ -133,3 +135,7 @@ class Sessions:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await asyncio.gather(*(session.ended() for session in sessions))
+        for event in self.closing:
+            event.set()
+        for session in sessions:
+            await session.abort()

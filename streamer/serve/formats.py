@@ -1,0 +1,165 @@
+"""Audio as clients send it: raw PCM, G.711, or Opus in Ogg or WebM as browsers record it."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import av
+import numpy as np
+
+from streamer.audio.g711 import decode_alaw, decode_mulaw
+from streamer.errors import InputError
+from streamer.packets import Samples
+
+__all__ = ["CONTAINERS", "FORMATS", "AudioIn", "open_audio"]
+
+Sink = Callable[[Samples], Coroutine[Any, Any, None]]
+
+CONTAINER_RATE = 16000
+CONTAINERS = ("ogg", "webm")
+
+
+def _int16(data: bytes) -> Samples:
+    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+
+
+def _float32(data: bytes) -> Samples:
+    samples = np.frombuffer(data, "<f4").astype(np.float32)
+    return samples if np.isfinite(samples).all() else np.nan_to_num(samples, posinf=0, neginf=0)
+
+
+_RAW: dict[str, tuple[int, Callable[[bytes], Samples]]] = {
+    "s16le": (2, _int16),
+    "f32le": (4, _float32),
+    "mulaw": (1, decode_mulaw),
+    "alaw": (1, decode_alaw),
+}
+FORMATS = (*_RAW, *CONTAINERS)
+
+
+class AudioIn(Protocol):
+    """Takes a client's bytes in any portions and hands samples to its sink."""
+
+    rate: int
+
+    async def push(self, data: bytes) -> None:
+        """Decode ``data``; waits while the sink is full."""
+
+    async def finish(self) -> None:
+        """Decode what is left."""
+
+
+def open_audio(form: str, rate: int, channels: int, sink: Sink) -> AudioIn:
+    """The decoder for a format of :data:`FORMATS`.
+
+    Raises :class:`InputError` (``serve.bad-format``) for what cannot be right: a wrong sample
+    rate is refused, never transcribed as noise.
+    """
+    if form not in FORMATS:
+        raise _bad(f"the format {form!r} is unknown", f"Use one of {', '.join(FORMATS)}.")
+    if form in CONTAINERS:
+        return _Container(form, sink)
+    if not 8000 <= rate <= 192000:
+        raise _bad(f"a sample rate of {rate} Hz is out of range", "Use 8000 to 192000.")
+    if not 1 <= channels <= 8:
+        raise _bad(f"{channels} channels cannot be right", "Use 1 to 8.")
+    return _Raw(form, rate, channels, sink)
+
+
+def _bad(what: str, hint: str) -> InputError:
+    return InputError(f"The audio cannot be read: {what}.", code="serve.bad-format", hint=hint)
+
+
+class _Raw:
+    """Interleaved samples; a frame cut by a message boundary waits for its rest."""
+
+    def __init__(self, form: str, rate: int, channels: int, sink: Sink) -> None:
+        self.rate = rate
+        self._width, self._decode = _RAW[form]
+        self._frame = self._width * channels
+        self._channels = channels
+        self._sink = sink
+        self._rest = b""
+
+    async def push(self, data: bytes) -> None:
+        data = self._rest + data
+        whole = len(data) - len(data) % self._frame
+        self._rest = data[whole:]
+        if whole:
+            await self._sink(self._decode(data[:whole]).reshape(-1, self._channels))
+
+    async def finish(self) -> None:
+        if self._rest:
+            raise _bad(
+                f"the stream ends with {len(self._rest)} bytes of an incomplete sample",
+                "Check the sample format and the number of channels.",
+            )
+
+
+class _Pipe:
+    """A file that a decoder thread reads and the event loop fills; bounded."""
+
+    def __init__(self) -> None:
+        self._parts: queue.Queue[bytes] = queue.Queue(maxsize=64)
+        self._rest = b""
+
+    def put(self, data: bytes) -> None:
+        """Blocking: call on a worker thread."""
+        self._parts.put(data)
+
+    def try_put(self, data: bytes) -> bool:
+        try:
+            self._parts.put_nowait(data)
+        except queue.Full:
+            return False
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Called by FFmpeg on the decoder thread; empty bytes end the file."""
+        if not self._rest:
+            self._rest = self._parts.get()
+        part, self._rest = self._rest[:size], self._rest[size:]
+        return part
+
+
+class _Container:
+    """Ogg or WebM, decoded by FFmpeg on a thread of its own to 16 kHz mono."""
+
+    rate = CONTAINER_RATE
+
+    def __init__(self, form: str, sink: Sink) -> None:
+        self._form = form
+        self._sink = sink
+        self._pipe = _Pipe()
+        self._loop = asyncio.get_running_loop()
+        self._thread = asyncio.create_task(asyncio.to_thread(self._decode))
+
+    async def push(self, data: bytes) -> None:
+        if self._thread.done():
+            self._thread.result()
+            return
+        if data and not self._pipe.try_put(data):
+            await asyncio.to_thread(self._pipe.put, data)
+
+    async def finish(self) -> None:
+        if not self._thread.done() and not self._pipe.try_put(b""):
+            await asyncio.to_thread(self._pipe.put, b"")
+        await self._thread
+
+    def _decode(self) -> None:
+        try:
+            with av.open(self._pipe, "r", format=self._form) as container:
+                resampler = av.AudioResampler("flt", "mono", CONTAINER_RATE)
+                for frame in container.decode(audio=0):
+                    self._emit(resampler.resample(frame))
+                self._emit(resampler.resample(None))
+        except (av.FFmpegError, IndexError) as error:
+            raise _bad(f"it is not a readable {self._form} stream ({error})", "") from error
+
+    def _emit(self, frames: list[Any]) -> None:
+        for frame in frames:
+            samples = frame.to_ndarray().reshape(-1, 1)
+            asyncio.run_coroutine_threadsafe(self._sink(samples), self._loop).result()

@@ -1,0 +1,270 @@
+"""The native protocol at ``/v1/stream``: audio in, events out, resumable. See docs/protocol.md."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from streamer.errors import InputError, StreamerError
+from streamer.serve.admission import RefusedError
+from streamer.serve.formats import AudioIn, open_audio
+from streamer.serve.gateway import Client
+from streamer.serve.messages import event_object, parse_object
+from streamer.serve.replay import Replay
+from streamer.serve.sessions import Session, Sessions
+
+__all__ = ["VERSION", "Native", "Start"]
+
+VERSION = 1
+ABNORMAL = 1006
+CLOSE_REPLACED = 4000
+
+
+class Resume(BaseModel):
+    """Which session to take up again and the last ``seq`` that arrived."""
+
+    model_config = ConfigDict(extra="forbid")
+    session: str
+    seq: int = Field(ge=0)
+
+
+class Start(BaseModel):
+    """The first message of a client."""
+
+    model_config = ConfigDict(extra="forbid")
+    type: Literal["start"] = "start"
+    version: int = VERSION
+    format: str = "s16le"
+    rate: int = 16000
+    channels: int = 1
+    resume: Resume | None = None
+
+
+@dataclass
+class _Live:
+    """A session with its wire: sent messages are kept while nobody is connected."""
+
+    session: Session
+    replay: Replay = field(default_factory=Replay)
+    socket: ServerConnection | None = None
+    received: int = 0
+    """Bytes of audio taken in, so that a resuming client knows where to go on."""
+    audio: AudioIn | None = None
+    ending: bool = False
+    given_up: bool = False
+    """Whether the connection was closed on purpose, so that nobody will come back."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Native:
+    """The adapter; one instance serves all connections and remembers dropped sessions."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, _Live] = {}
+        self._keepers: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, client: Client, sessions: Sessions) -> None:
+        socket, limits = client.socket, sessions.limits
+        start = await self._read_start(client, sessions)
+        if start is None:
+            return
+        if start.resume is not None:
+            live = self._live.get(start.resume.session)
+            if live is None:
+                await _fail(socket, "serve.no-session", "There is no such session to resume.")
+                return
+            await self._take_over(live, socket, start.resume.seq)
+        else:
+            opened: asyncio.Future[_Live] = asyncio.get_running_loop().create_future()
+            keeper = asyncio.create_task(self._keep(start, socket, sessions, opened))
+            self._keepers.add(keeper)
+            keeper.add_done_callback(self._keepers.discard)
+            try:
+                live = await opened
+            except RefusedError as error:
+                await socket.send(_dump(_error(error.code, error.message, error.hint)))
+                raise
+            except StreamerError as error:
+                await _fail(socket, error.code, error.message, error.hint)
+                return
+        try:
+            await self._read(live, socket, limits.idle, limits.json_depth)
+        finally:
+            if live.socket is socket:
+                live.socket = None
+                live.given_up = socket.close_code != ABNORMAL
+                live.changed.set()
+
+    # -- a session's life, longer than a connection's ----------------------------------------
+
+    async def _keep(
+        self,
+        start: Start,
+        socket: ServerConnection,
+        sessions: Sessions,
+        opened: asyncio.Future[_Live],
+    ) -> None:
+        """Hold the session open while a client is connected, or may come back."""
+        try:
+            async with sessions.session(start.rate) as session:
+                live = _Live(session, socket=socket)
+                live.audio = open_audio(start.format, start.rate, start.channels, session.feed)
+                session.port.rate = live.audio.rate
+                self._live[session.id] = live
+                await socket.send(_dump(_ready(live)))
+                opened.set_result(live)
+                writer = asyncio.create_task(self._write(live))
+                try:
+                    writer.add_done_callback(lambda _: live.changed.set())
+                    sessions.closing.add(live.changed)
+                    await self._watch(live, writer, sessions)
+                finally:
+                    writer.cancel()
+                    await asyncio.gather(writer, return_exceptions=True)
+                    sessions.closing.discard(live.changed)
+                    del self._live[session.id]
+        except (StreamerError, ConnectionClosed) as error:
+            if not opened.done():
+                opened.set_exception(error)
+
+    async def _watch(self, live: _Live, writer: asyncio.Task[None], sessions: Sessions) -> None:
+        """Until all has been written to the client, or a dropped one has not come back."""
+        while live.socket is not None and not writer.done():
+            await live.changed.wait()
+            live.changed.clear()
+            if live.socket is None and not live.given_up and not sessions.admission.closed:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(live.changed.wait(), sessions.limits.resume)
+
+    async def _take_over(self, live: _Live, socket: ServerConnection, seq: int) -> None:
+        old, live.socket = live.socket, None
+        if old is not None:
+            await old.close(CLOSE_REPLACED, "resumed elsewhere")
+        await socket.send(_dump(_ready(live)))
+        while missed := live.replay.after(seq):
+            for message in missed:
+                await socket.send(_dump(message))
+            seq = missed[-1]["seq"]
+        live.socket = socket
+        live.changed.set()
+
+    # -- reading and writing -----------------------------------------------------------------
+
+    async def _read_start(self, client: Client, sessions: Sessions) -> Start | None:
+        socket = client.socket
+        try:
+            async with asyncio.timeout(10):
+                first = await socket.recv()
+        except TimeoutError:
+            await _fail(socket, "serve.no-start", "No start message came within 10 s.")
+            return None
+        try:
+            if isinstance(first, bytes):
+                raise InputError("Audio came before the start message.", code="serve.no-start")
+            start = Start(**parse_object(first, max_depth=sessions.limits.json_depth))
+        except ValidationError as error:
+            detail = error.errors()[0]
+            where = ".".join(str(part) for part in detail["loc"])
+            await _fail(socket, "serve.bad-message", f"start: {where}: {detail['msg']}.")
+            return None
+        except StreamerError as error:
+            await _fail(socket, error.code, error.message, error.hint)
+            return None
+        if start.version != VERSION:
+            await _fail(
+                socket, "serve.version", f"This server speaks version {VERSION} of the protocol."
+            )
+            return None
+        return start
+
+    async def _read(self, live: _Live, socket: ServerConnection, idle: float, depth: int) -> None:
+        assert live.audio is not None
+        try:
+            while True:
+                async with asyncio.timeout(None if live.ending else idle):
+                    message = await socket.recv()
+                if isinstance(message, bytes):
+                    if live.ending:
+                        raise InputError("Audio came after the end.", code="serve.bad-message")
+                    live.received += len(message)
+                    await live.audio.push(message)
+                else:
+                    await self._obey(live, parse_object(message, max_depth=depth))
+        except TimeoutError:
+            await _fail(socket, "serve.idle", f"Nothing came for {idle:g} s.")
+        except ConnectionClosed:
+            pass
+        except StreamerError as error:
+            live.ending = True
+            await _fail(socket, error.code, error.message, error.hint)
+            await live.session.abort()
+
+    async def _obey(self, live: _Live, message: dict[str, Any]) -> None:
+        assert live.audio is not None
+        kind = message.get("type")
+        if kind == "mark" and isinstance(message.get("id"), str) and len(message["id"]) <= 64:
+            await live.session.port.mark(message["id"])
+        elif kind == "end" and not live.ending:
+            live.ending = True
+            await live.audio.finish()
+            await live.session.end()
+        elif kind == "keep_alive":
+            pass
+        else:
+            raise InputError(
+                f"A message of type {str(kind)[:40]!r} is not understood here.",
+                code="serve.bad-message",
+                hint="Send mark (with an id of at most 64 characters), keep_alive or end.",
+            )
+
+    async def _write(self, live: _Live) -> None:
+        loop = asyncio.get_running_loop()
+        async for delivery in live.session.deliveries():
+            await _send(live, event_object(delivery, int(loop.time() * 1e9)))
+        failure = live.session.failure
+        if failure is not None:
+            await _send(live, _error(failure.code, failure.message, failure.hint))
+        await _send(live, {"type": "done", "audio": round(live.session.audio, 3)})
+        if live.socket is not None:
+            await live.socket.close(1000 if failure is None else 1011)
+
+
+async def _send(live: _Live, message: dict[str, Any]) -> None:
+    """Number, keep and send; a dropped connection loses nothing, the message is kept."""
+    numbered = live.replay.add(message)
+    socket = live.socket
+    if socket is not None:
+        with contextlib.suppress(ConnectionClosed):
+            await socket.send(_dump(numbered))
+
+
+async def _fail(socket: ServerConnection, code: str, message: str, hint: str = "") -> None:
+    with contextlib.suppress(ConnectionClosed):
+        await socket.send(_dump(_error(code, message, hint)))
+        await socket.close(1008, message.encode()[:120].decode(errors="ignore"))
+
+
+def _error(code: str, message: str, hint: str = "") -> dict[str, Any]:
+    return {"type": "error", "code": code, "message": message, "hint": hint}
+
+
+def _ready(live: _Live) -> dict[str, Any]:
+    return {
+        "type": "ready",
+        "version": VERSION,
+        "session": live.session.id,
+        "received": live.received,
+        "time": time.time(),
+    }
+
+
+def _dump(message: dict[str, Any]) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
