@@ -242,9 +242,14 @@ def main() -> None:
             soundfile.write(path, audio, RATE, subtype="PCM_16")
             length = audio.size / RATE
             seconds += length
-            sink.write(
-                f"{name.replace('/', '-')}\t{name}.flac\t{length:.3f}\t{speaker}\t{normalise(text)}\n"
+            row = (
+                name.replace("/", "-"),
+                f"{name}.flac",
+                f"{length:.3f}",
+                speaker,
+                normalise(text),
             )
+            sink.write("\t".join(row) + "\n")
             if index % 500 == 0:
                 sink.flush()
                 speed = seconds / max(time.monotonic() - began, 1e-9)

@@ -130,7 +130,10 @@ def build_store(
         for utt in read_manifest(manifest):
             if utt.utt_id in known:
                 continue
-            text = normalise(utt.text or (labels or {}).get(utt.utt_id, ""))
+            label = utt.text or (labels or {}).get(utt.utt_id, "")
+            if any(c.isdigit() for c in label):  # said in words that the label does not give
+                continue
+            text = normalise(label)
             if not text and not keep_empty:
                 continue
             frames = log_mel(read_audio(utt.path))
