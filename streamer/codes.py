@@ -30,4 +30,17 @@ EXPLANATIONS: dict[str, str] = {
         "A client of the gateway did not read its messages and too many were waiting. Partials "
         "are merged before this happens, so the connection is as good as dead."
     ),
+    # -- the gateway
+    "serve.full": "All sessions of the server are in use. Ask again after the time it names.",
+    "serve.keys": "The file of API keys cannot be read, or a line of it is not `name sha256`.",
+    "serve.audio": "The session has sent as much audio as the server allows one session.",
+    "serve.bad-format": (
+        "The audio is not what the client said it is, or its format is not served. A wrong sample "
+        "rate or sample type is refused, since it would be transcribed as noise."
+    ),
+    "serve.bad-message": "A message is not JSON, nests too deep, or is not part of the protocol.",
+    "serve.no-start": "The native protocol begins with a `start` message; none came.",
+    "serve.no-session": "The session to resume has ended, or was dropped too long ago.",
+    "serve.version": "The client speaks another version of the native protocol.",
+    "serve.idle": "The client sent nothing for longer than the server waits.",
 }
