@@ -1,12 +1,14 @@
 #!/usr/bin/env python
 """Export a checkpoint to ONNX: one set of files for our engine and for sherpa-onnx.
 
-    export_onnx.py CHECKPOINT OUT --tokenizer FOLDER [--chunk 8] [--int8]
+    export_onnx.py CHECKPOINT OUT --tokenizer FOLDER [--chunk 8] [--int8 | --package]
 
-Writes encoder.onnx, decoder.onnx, joiner.onnx (or *.int8.onnx), tokens.txt and bpe.model.
-Batch and chunk are dynamic; the metadata of the encoder name the default chunk, which is
-what sherpa-onnx uses. ``--chunks`` writes a further encoder per chunk size that differs in
-metadata alone. The tensors are described in docs/asr-onnx-contract.md.
+Writes encoder.onnx, decoder.onnx, joiner.onnx, tokens.txt and bpe.model; ``--int8`` also
+*.int8.onnx. ``--package`` writes what ships: the int8 encoder, decoder and joiner in fp32 (they
+are small), and the averaged weights in half precision, from which all else can be made again.
+Batch and chunk are dynamic: one file serves every chunk size. The metadata name one chunk,
+which is the one that sherpa-onnx uses; export again with another ``--chunk`` for another.
+The tensors are described in docs/asr-onnx-contract.md.
 """
 
 from __future__ import annotations
@@ -234,13 +236,25 @@ def main() -> None:
         "--chunk", type=int, default=8, choices=CHUNKS, help="encoder frames of 80 ms"
     )
     parser.add_argument("--int8", action="store_true", help="also write *.int8.onnx")
+    parser.add_argument("--package", action="store_true", help="write the files that ship")
     args = parser.parse_args()
     if args.checkpoint == "random":
         torch.manual_seed(1)
         model = ConformerTransducer(ConformerConfig()).eval()
     else:
         model = ConformerTransducer.from_checkpoint(args.checkpoint)
-    for path in export(model, args.out, args.chunk, args.int8):
+    made = export(model, args.out, args.chunk, args.int8 or args.package)
+    if args.package:
+        dropped = ("encoder.onnx", "decoder.int8.onnx", "joiner.int8.onnx")
+        for name in dropped:
+            (args.out / name).unlink()
+        weights = {
+            k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()
+        }
+        half = args.out / "checkpoint.pt"
+        torch.save({"config": model.config.as_dict(), "model": weights}, half)
+        made = [p for p in made if p.name not in dropped] + [half]
+    for path in made:
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     for name in ("tokens.txt", "bpe.model"):
         shutil.copy(args.tokenizer / name, args.out / name)

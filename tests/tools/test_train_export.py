@@ -11,10 +11,10 @@ torch = pytest.importorskip("torch")
 ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
-from streamer.asr.conformer import CHUNKS, ConformerConfig, ConformerTransducer
-from streamer.asr.features import LOG_FLOOR, log_mel
-from tools.asr_train.scoring import transducer_greedy
-from tools.export_onnx import export
+from streamer.asr.conformer import CHUNKS, ConformerConfig, ConformerTransducer  # noqa: E402
+from streamer.asr.features import LOG_FLOOR, log_mel  # noqa: E402
+from tools.asr_train.scoring import transducer_greedy  # noqa: E402
+from tools.export_onnx import export  # noqa: E402
 
 SMALL = ConformerConfig(
     vocab=30, channels=8, dim=32, hidden=64, heads=4, blocks=2, left=16, joint=24, embedding=12
