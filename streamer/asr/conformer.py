@@ -130,10 +130,12 @@ class Encoder(nn.Module):
         allowed = chunk_mask(frames, chunk, self.config.left).to(x.device)
         valid = index[None, :] < lengths[:, None]
         itself = index[:, None] == index[None, :]  # padding rows must see something
-        mask = (allowed & valid[:, None, :] | itself)[:, None]
+        seen = allowed & valid[:, None, :] | itself
+        bias = torch.zeros(seen.shape, dtype=x.dtype, device=x.device)
+        bias = bias.masked_fill_(~seen, MASKED)[:, None]
         rotary = self.rotary[:, :frames]
         for block in self.blocks:
-            x = block(x, rotary, mask)
+            x = block(x, rotary, bias)
         x = self.norm(x)
         return self.project(x), F.log_softmax(self.ctc(x).float(), dim=-1), lengths
 

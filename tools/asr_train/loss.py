@@ -17,22 +17,34 @@ __all__ = ["Losses", "hybrid_loss", "transducer_loss"]
 
 
 class _Lattice(torch.autograd.Function):
-    """Sum of negative log-likelihoods from packed log-probabilities."""
+    """Sum of negative log-likelihoods from packed logits ``[N, V]``.
+
+    The gradient overwrites the logits: of all that a training step holds they are the largest.
+    """
 
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, blank: Tensor, label: Tensor, offsets: Any, frames: Any, labels: Any, fast: float
+        ctx: Any, logits: Tensor, wanted: Tensor, blank: int, sizes: Any, fast: float
     ) -> Tensor:
-        losses, d_blank, d_label = lattice_losses(
-            blank.detach().numpy(), label.detach().numpy(), offsets, frames, labels, fast
+        normaliser = logits.logsumexp(dim=-1)
+        stay = logits[:, blank] - normaliser
+        go = logits.gather(1, wanted[:, None])[:, 0] - normaliser
+        losses, d_stay, d_go = lattice_losses(stay.numpy(), go.numpy(), *sizes, fast)
+        ctx.save_for_backward(
+            logits, normaliser, wanted, torch.from_numpy(d_stay), torch.from_numpy(d_go)
         )
-        ctx.save_for_backward(torch.from_numpy(d_blank), torch.from_numpy(d_label))
-        return torch.tensor(losses.sum(), dtype=torch.float32)
+        ctx.blank = blank
+        return torch.tensor(losses.sum(), dtype=logits.dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        d_blank, d_label = ctx.saved_tensors
-        return grad * d_blank, grad * d_label, None, None, None, None
+        logits, normaliser, wanted, d_stay, d_go = ctx.saved_tensors
+        with torch.no_grad():
+            out = logits.detach()
+            out.sub_(normaliser[:, None]).exp_().mul_(((d_stay + d_go) * -grad)[:, None])
+            out[:, ctx.blank] += d_stay * grad
+            out.scatter_add_(1, wanted[:, None], (d_go * grad)[:, None])
+        return out, None, None, None, None
 
 
 def transducer_loss(
@@ -49,27 +61,24 @@ def transducer_loss(
     Only the valid cells of each lattice are computed, so padding costs nothing.
     """
     predicted = model.predictor(model.contexts(targets))
-    cells, wanted, sizes = [], [], []
+    cells, wanted, cell_counts = [], [], []
     for b in range(encoded.size(0)):
         t, u = int(frames[b]), int(labels[b])
         cells.append((encoded[b, :t, None] + predicted[b, None, : u + 1]).flatten(0, 1))
         row = F.pad(targets[b, :u], (0, 1), value=0)
         wanted.append(row.repeat(t))
-        sizes.append(t * (u + 1))
-    logits = model.joiner.out(torch.tanh(torch.cat(cells))).float()
-    normaliser = logits.logsumexp(dim=-1)
-    blank = logits[:, model.config.blank] - normaliser
-    label = logits.gather(1, torch.cat(wanted)[:, None])[:, 0] - normaliser
-    offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
-    total: Tensor = _Lattice.apply(
-        blank,
-        label,
-        offsets,
-        frames.numpy().astype(np.int64),
-        labels.numpy().astype(np.int64),
-        fast_emit,
-    )
+        cell_counts.append(t * (u + 1))
+    logits = _float(model.joiner.out(torch.tanh(torch.cat(cells))))
+    offsets = np.concatenate([[0], np.cumsum(cell_counts)[:-1]]).astype(np.int64)
+    sizes = offsets, frames.numpy().astype(np.int64), labels.numpy().astype(np.int64)
+    blank = model.config.blank
+    total: Tensor = _Lattice.apply(logits, torch.cat(wanted), blank, sizes, fast_emit)
     return total
+
+
+def _float(x: Tensor) -> Tensor:
+    """At least single precision."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 @dataclass(frozen=True, slots=True)
