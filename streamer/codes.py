@@ -43,4 +43,70 @@ EXPLANATIONS: dict[str, str] = {
     "serve.no-session": "The session to resume has ended, or was dropped too long ago.",
     "serve.version": "The client speaks another version of the native protocol.",
     "serve.idle": "The client sent nothing for longer than the server waits.",
+    # -- sound that comes in
+    "audio.not-found": "There is no file at the path that was given.",
+    "audio.unreadable": (
+        "The file exists but FFmpeg cannot read sound from it: it is not a media file, is empty, "
+        "is damaged at its beginning, or you may not read it."
+    ),
+    "audio.no-sound": "The file is a video or another container without an audio track.",
+    "audio.truncated": (
+        "The file is shorter than its header says. Everything up to the cut was used. Only a "
+        "warning. A cut Ogg file has no such header and ends without it."
+    ),
+    "audio.damaged": (
+        "Some packets of the file could not be decoded and were left out; media time goes on as "
+        "if they had been there. Only a warning."
+    ),
+    "audio.not-finite": (
+        "The input had samples that were NaN or infinite. Each was replaced by 0. Only a warning."
+    ),
+    "audio.format-changed": (
+        "The sample rate or the number of channels changed in the middle of a stream. Convert the "
+        "input to one format first."
+    ),
+    # -- audio devices
+    "device.no-portaudio": (
+        "The PortAudio system library is not installed. Debian and Ubuntu: "
+        "`apt install libportaudio2`. macOS: `brew install portaudio`."
+    ),
+    "device.not-found": (
+        "No input device has that number or name. `streamer devices` lists what there is."
+    ),
+    "device.busy": (
+        "The device exists but could not be opened: another program holds it, or it does not "
+        "support the rate or the number of channels."
+    ),
+    "device.lost": (
+        "The microphone was unplugged or its driver stopped. The node's restart policy decides "
+        "whether the graph waits for it to come back."
+    ),
+    # -- graph files
+    "yaml.syntax": "The file is not YAML 1.2. The message names the place.",
+    "yaml.tab": "A tab stands where YAML wants spaces. Indent with spaces.",
+    "yaml.duplicate-key": "The same name stands twice in one mapping. Rename one.",
+    "graph.unreadable": "The file does not exist, may not be read, or is not UTF-8 text.",
+    "graph.empty": "The file holds no nodes. A graph is a mapping with `version` and `nodes`.",
+    "graph.unknown-kind": "No node of that kind is installed. `streamer graph nodes` lists them.",
+    "graph.unknown-key": "The setting does not exist here. Often a typing mistake.",
+    "graph.missing-key": "A setting that has no default is missing.",
+    "graph.bad-value": "A value does not fit its setting; the message says what would.",
+    "graph.bad-name": "Node names consist of letters, digits, `-` and `_`.",
+    "graph.unknown-node": "An input names a node that the file does not have.",
+    "graph.unknown-port": "The node has no input or output of that name.",
+    "graph.missing-input": "A node has an input that must be connected and is not.",
+    "graph.too-many-inputs": "Several edges end at an input that takes one only.",
+    "graph.type-mismatch": "The output gives another type of packet than the input takes.",
+    "graph.format-mismatch": "The input needs a format (such as a sample rate) nobody can make.",
+    "graph.cycle": (
+        "Nodes feed each other in a circle. If that is meant, mark the edge that closes it with "
+        "`feedback: true`."
+    ),
+    "graph.unbounded": "An edge has no limit; `--strict` refuses that. Give it a `max`.",
+    "graph.live-blocked": (
+        "A live source such as a microphone cannot be held back, so its edges must drop: "
+        "`when_full: drop_oldest`."
+    ),
+    "graph.unknown-variable": "A `${NAME}` has no value. Use --set, export it, or give a default.",
+    "graph.broken-plugin": "An installed node kind cannot be imported. The message says why.",
 }

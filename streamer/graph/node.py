@@ -85,7 +85,7 @@ class Node:
     ctx: Context
 
     def __init__(self, config: Any = None) -> None:
-        self.config = self.Config() if config is None else config
+        self.config: Any = self.Config() if config is None else config
         for name in ports_of(type(self))[1]:
             setattr(self, name, Out())
 
@@ -130,6 +130,9 @@ class Node:
 
 class Source(Node):
     """A node without inputs that produces until it ends or ``ctx.stopping`` is set."""
+
+    live: ClassVar[bool] = False
+    """Whether it cannot be held back, like a microphone: its edges must drop, not block."""
 
     duration: float | None = None
     """Seconds of media there will be, if known once started; for progress display."""
