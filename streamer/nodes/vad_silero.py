@@ -1,0 +1,68 @@
+"""``vad.silero``: where speech begins and ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from streamer.graph import In, Node, Out
+from streamer.graph.node import NodeConfig
+from streamer.graph.units import Seconds
+from streamer.packets import AudioFrame, SpeechSpan
+from streamer.vad.segmenter import SpeechSegmenter
+from streamer.vad.silero import RATE, SileroModel
+from streamer.vad.stream import SpeechStream
+
+__all__ = ["VadSilero"]
+
+
+class VadSilero(Node):
+    """Silero VAD; the settings are those of :class:`SpeechSegmenter`."""
+
+    kind = "vad.silero"
+    audio: In[AudioFrame]
+    speech: Out[SpeechSpan]
+
+    class Config(NodeConfig):
+        threshold: float = Field(0.5, gt=0, lt=1)
+        negative_threshold: float = Field(0.35, gt=0, lt=1)
+        min_speech: Seconds = 0.096
+        min_silence: Seconds = 0.45
+        pre_roll: Seconds = 0.25
+        hang_over: Seconds = 0.2
+
+    _stream: SpeechStream
+
+    @classmethod
+    def needs(cls, config: Any) -> dict[str, dict[str, Any]]:
+        return {"audio": {"rate": RATE, "channels": 1}}
+
+    async def start(self) -> None:
+        model = await self.ctx.resources.get("vad.silero", lambda: SileroModel(_model_file()))
+        self._stream = SpeechStream(model, SpeechSegmenter(**self.config.model_dump()))
+
+    async def process(self, frame: AudioFrame) -> None:
+        if self._stream.ready(frame):
+            await self._send(await self.ctx.call(self._stream.push, frame))
+        else:
+            self._stream.push(frame)
+
+    async def finish(self) -> None:
+        await self._send(await self.ctx.call(self._stream.finish))
+
+    async def on_mark(self, mark: str) -> None:
+        await self.finish()
+
+    async def _send(self, events: list[SpeechSpan]) -> None:
+        for event in events:
+            await self.speech.send(event)
+
+
+def _model_file() -> Path:
+    package = Path(__file__).parent.parent
+    for models in (package / "_shipped" / "models", package.parent / "models"):
+        if models.is_dir():
+            return models / "silero-vad" / "silero_vad_16k_op15.onnx"
+    raise FileNotFoundError("the models folder is missing from the installation")
