@@ -27,6 +27,7 @@ __all__ = [
     "SAMPLE_RATE",
     "FeatureStream",
     "fbank_options",
+    "kaldi_options",
     "log_mel",
 ]
 
@@ -60,16 +61,29 @@ def fbank_options() -> knf.FbankOptions:
     return opts
 
 
+def kaldi_options() -> knf.FbankOptions:
+    """What icefall's models were trained on: kaldi's mel scale and window, 20-7600 Hz."""
+    opts = knf.FbankOptions()
+    opts.frame_opts.samp_freq = SAMPLE_RATE
+    opts.frame_opts.dither = 0.0
+    opts.frame_opts.snip_edges = False
+    opts.mel_opts.num_bins = NUM_MEL
+    opts.mel_opts.high_freq = -400.0
+    return opts
+
+
 class FeatureStream:
     """Samples in, frames out, at any chunking; memory stays flat.
 
     ``accept`` takes float32 mono samples in [-1, 1] at 16 kHz (any number, also one or
     none) and returns the frames that became ready, shape ``[frames, 80]`` float32.
-    ``flush`` ends the input and returns the remaining one or two frames.
+    ``flush`` ends the input and returns the remaining one or two frames. ``options`` other
+    than :func:`fbank_options` are for models of other makers.
     """
 
-    def __init__(self) -> None:
-        self._fbank = knf.OnlineFbank(fbank_options())
+    def __init__(self, options: knf.FbankOptions | None = None) -> None:
+        self._options = options or fbank_options()
+        self._fbank = knf.OnlineFbank(self._options)
         self._taken = 0
         self._samples = 0
         self._finished = False
@@ -121,7 +135,7 @@ class FeatureStream:
 
     def reset(self) -> None:
         """Forget everything; the next sample is the first of a new stream."""
-        self.__init__()  # type: ignore[misc]
+        self.__init__(self._options)  # type: ignore[misc]
 
     def _take(self) -> NDArray[np.float32]:
         ready = self._fbank.num_frames_ready if self._samples else 0
