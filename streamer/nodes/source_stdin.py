@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 import threading
 from typing import Any, BinaryIO
@@ -98,9 +97,12 @@ class SourceStdin(Source):
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         read = getattr(stream, "read1", stream.read)
-        with contextlib.suppress(RuntimeError):  # the loop has been closed
-            data = b"more"
-            while data:
-                data = read(chunk)
-                put = queue.put((data, int(loop.time() * 1e9)))
+        data = b"more"
+        while data:
+            data = read(chunk)
+            put = queue.put((data, int(loop.time() * 1e9)))
+            try:
                 asyncio.run_coroutine_threadsafe(put, loop).result()
+            except RuntimeError:  # the loop has been closed
+                put.close()
+                return

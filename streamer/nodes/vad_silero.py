@@ -29,7 +29,7 @@ class VadSilero(Node):
         threshold: float = Field(0.5, gt=0, lt=1)
         negative_threshold: float = Field(0.35, gt=0, lt=1)
         min_speech: Seconds = 0.096
-        min_silence: Seconds = 0.45
+        min_silence: Seconds = 0.5
         pre_roll: Seconds = 0.25
         hang_over: Seconds = 0.2
 

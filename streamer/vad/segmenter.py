@@ -24,7 +24,7 @@ class SpeechSegmenter:
         threshold: float = 0.5,
         negative_threshold: float = 0.35,
         min_speech: float = 0.096,
-        min_silence: float = 0.45,
+        min_silence: float = 0.5,
         pre_roll: float = 0.25,
         hang_over: float = 0.2,
     ) -> None:
