@@ -70,7 +70,8 @@ class PhraseBooster:
 
     def final(self, states: NDArray[np.int64]) -> Floats:
         """The end of a segment ends a word; what is still incomplete then is taken back."""
-        return np.array([self._walk(s, WORD)[0] for s in states.tolist()], np.float32)
+        ends = [self._walk(state, WORD) for state in states.tolist()]
+        return np.array([gained - self._nodes[at].open for gained, at in ends], np.float32)
 
     def _add(self, phrase: str, score: float, known: set[str]) -> None:
         words = phrase.casefold().split()
