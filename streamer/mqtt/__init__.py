@@ -1,0 +1,1 @@
+"""MQTT: publishing and listening that outlive the broker. Needs the extra ``streamer[mqtt]``."""

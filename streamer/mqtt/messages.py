@@ -1,0 +1,62 @@
+"""Transcripts and speech events as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from streamer.mqtt.outbox import Message
+from streamer.packets import SpeechSpan, Transcript
+
+__all__ = ["to_message"]
+
+
+def to_message(
+    event: Transcript | SpeechSpan, base: str, qos: int, *, age_ms: float, time: float
+) -> Message:
+    """The message for ``event`` on ``<base>/partial``, ``/final`` or ``/speech``.
+
+    Partials are transient (QoS 0). ``age_ms``: from capture to now. ``time``: seconds since 1970.
+    """
+    common = {"latency_ms": round(age_ms, 1), "time": round(time, 3)}
+    if isinstance(event, SpeechSpan):
+        return Message(f"{base}/speech", _encode(_speech(event) | common), qos)
+    payload = _encode(_transcript(event) | common)
+    if event.final:
+        return Message(f"{base}/final", payload, qos, about=event.segment)
+    return Message(f"{base}/partial", payload, 0, transient=True, about=event.segment)
+
+
+def _speech(span: SpeechSpan) -> dict[str, Any]:
+    return {
+        "type": "speech",
+        "state": span.state,
+        "index": span.index,
+        "start": round(span.start, 3),
+        "end": None if span.end is None else round(span.end, 3),
+    }
+
+
+def _transcript(transcript: Transcript) -> dict[str, Any]:
+    return {
+        "type": "final" if transcript.final else "partial",
+        "segment": transcript.segment,
+        "revision": transcript.revision,
+        "text": transcript.text,
+        "stable_len": transcript.stable_len,
+        "start": round(transcript.start, 3),
+        "end": round(transcript.end, 3),
+        "words": [
+            {
+                "text": word.text,
+                "start": round(word.start, 3),
+                "end": round(word.end, 3),
+                "confidence": round(word.confidence, 3),
+            }
+            for word in transcript.words
+        ],
+    }
+
+
+def _encode(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
