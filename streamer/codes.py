@@ -109,4 +109,15 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "graph.unknown-variable": "A `${NAME}` has no value. Use --set, export it, or give a default.",
     "graph.broken-plugin": "An installed node kind cannot be imported. The message says why.",
+    # -- models
+    "model.unknown": "No manifest of that name is known. `streamer models` lists all.",
+    "model.missing": "The model's files are not on this machine; the message says how to get them.",
+    "model.checksum": (
+        "A file of the model is not the published one: damaged, cut off, or another version. It is "
+        "never used. Delete it and get it again."
+    ),
+    "model.damaged": "A model file cannot be read although its checksum may be right.",
+    "model.unfit": "The model's task, sample rate or features do not fit where the graph uses it.",
+    "model.bad-manifest": "A file `models/*.yaml` does not describe a model.",
+    "model.unreachable": "A model file could not be fetched. The part that arrived is kept.",
 }

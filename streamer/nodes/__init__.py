@@ -1,0 +1,27 @@
+"""Thin adapters that put the crafts into the graph; one file a node kind."""
+
+from streamer.graph.registry import Registry
+
+__all__ = ["KINDS", "registry"]
+
+KINDS = {
+    "asr.moonshine": "streamer.nodes.asr_moonshine:AsrMoonshine",
+    "convert.audio": "streamer.nodes.convert_audio:ConvertAudio",
+    "sink.jsonl": "streamer.nodes.sink_jsonl:SinkJsonl",
+    "sink.session": "streamer.nodes.session:SinkSession",
+    "sink.srt": "streamer.nodes.sink_srt:SinkSrt",
+    "sink.terminal": "streamer.nodes.sink_terminal:SinkTerminal",
+    "sink.text": "streamer.nodes.sink_text:SinkText",
+    "sink.webvtt": "streamer.nodes.sink_webvtt:SinkWebvtt",
+    "source.file": "streamer.nodes.source_file:SourceFile",
+    "source.mic": "streamer.nodes.source_mic:SourceMic",
+    "source.session": "streamer.nodes.session:SourceSession",
+    "source.stdin": "streamer.nodes.source_stdin:SourceStdin",
+    "vad.silero": "streamer.nodes.vad_silero:VadSilero",
+}
+"""Our own node kinds; those of plug-ins come from the entry-point group ``streamer.nodes``."""
+
+
+def registry() -> Registry:
+    """All node kinds there are on this machine."""
+    return Registry(KINDS)

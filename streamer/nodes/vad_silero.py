@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from streamer import hub
 from streamer.graph import In, Node, Out
 from streamer.graph.node import NodeConfig
 from streamer.graph.units import Seconds
@@ -40,7 +40,7 @@ class VadSilero(Node):
         return {"audio": {"rate": RATE, "channels": 1}}
 
     async def start(self) -> None:
-        model = await self.ctx.resources.get("vad.silero", lambda: SileroModel(_model_file()))
+        model = await self.ctx.resources.get("vad.silero", _load)
         self._stream = SpeechStream(model, SpeechSegmenter(**self.config.model_dump()))
 
     async def process(self, frame: AudioFrame) -> None:
@@ -60,9 +60,5 @@ class VadSilero(Node):
             await self.speech.send(event)
 
 
-def _model_file() -> Path:
-    package = Path(__file__).parent.parent
-    for models in (package / "_shipped" / "models", package.parent / "models"):
-        if models.is_dir():
-            return models / "silero-vad" / "silero_vad_16k_op15.onnx"
-    raise FileNotFoundError("the models folder is missing from the installation")
+def _load() -> SileroModel:
+    return SileroModel(hub.resolve("silero-vad", task="vad", rate=RATE).files["model"])
