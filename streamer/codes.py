@@ -120,4 +120,54 @@ EXPLANATIONS: dict[str, str] = {
     "model.unfit": "The model's task, sample rate or features do not fit where the graph uses it.",
     "model.bad-manifest": "A file `models/*.yaml` does not describe a model.",
     "model.unreachable": "A model file could not be fetched. The part that arrived is kept.",
+    # -- MQTT
+    "mqtt.unreachable": (
+        "There is no connection to the MQTT broker. The graph goes on, keeps what must not be lost "
+        "and tries again, at most 10 s apart. Only a warning."
+    ),
+    "mqtt.refused": (
+        "The MQTT broker does not accept the user name, the password or the client id. It is "
+        "asked again, at most 10 s apart."
+    ),
+    "mqtt.overflow": (
+        "More messages wait for the MQTT broker than `buffer` allows. The oldest are dropped."
+    ),
+    "mqtt.lost": "The MQTT broker is back; the message says how many messages were dropped.",
+    "mqtt.undelivered": (
+        "The graph ended, and the MQTT broker had not acknowledged everything within `linger`."
+    ),
+    "mqtt.tls": "The file of certificates for the MQTT broker cannot be read.",
+    "mqtt.not-installed": "The MQTT nodes need an extra: `pip install 'streamer[mqtt]'`.",
+    "mqtt.bad-audio": (
+        "A message on the audio topic does not hold a whole number of audio frames. Such messages "
+        "are left out; the first of a row is reported."
+    ),
+    "mqtt.bad-format": "The announcement of the audio format on `<topic>/format` cannot be used.",
+    "mqtt.no-format": "Audio came in over MQTT before its format was announced.",
+    # -- streaming recognition
+    "asr.no-slot": (
+        "Every slot of the streaming recogniser is taken by a session. Close one, or give the "
+        "`asr.transducer` nodes more `slots`."
+    ),
+    "asr.model.missing": "The model's folder lacks a file, or holds several of one kind.",
+    "asr.model.damaged": "A model file is incomplete or not ONNX. Fetch it again.",
+    "asr.model.metadata": (
+        "A model file does not say what is needed to run it, or contradicts itself. Export it "
+        "again with an exporter of the sherpa-onnx layout."
+    ),
+    "asr.model.layout": (
+        "The model is of a kind that cannot be run: known are conformer, zipformer2 and NeMo "
+        "cache-aware transducers with plain kaldi or NeMo features and a dynamic batch."
+    ),
+    "asr.model.vocabulary": (
+        "tokens.txt and the networks disagree about the tokens. Take the file that came with "
+        "the model."
+    ),
+    "asr.model.chunk": "The model does not serve that chunk size; the hint lists those it does.",
+    "asr.model.ctc": "The model has no CTC head. Use the greedy or beam search.",
+    "asr.lm.bad": (
+        "The language model is not a whole ARPA file over the tokens of this recogniser. Make "
+        "one with tools/train_lm.py."
+    ),
+    "asr.boost.phrase": "A phrase has a letter that none of the model's tokens can write.",
 }

@@ -6,6 +6,7 @@ __all__ = ["KINDS", "registry"]
 
 KINDS = {
     "asr.moonshine": "streamer.nodes.asr_moonshine:AsrMoonshine",
+    "asr.transducer": "streamer.nodes.asr_transducer:AsrTransducer",
     "convert.audio": "streamer.nodes.convert_audio:ConvertAudio",
     "sink.jsonl": "streamer.nodes.sink_jsonl:SinkJsonl",
     "sink.session": "streamer.nodes.session:SinkSession",

@@ -3,6 +3,7 @@
 from streamer.asr.streaming.decoder import Decoder, Stream
 from streamer.asr.streaming.endpoint import EndpointRules
 from streamer.asr.streaming.engine import Encoded, ModelInfo, StreamingEngine
+from streamer.asr.streaming.recogniser import RecogniserStream, StreamingRecogniser
 from streamer.asr.streaming.slots import Lease, SlotPool, StateSpec
 
 __all__ = [
@@ -11,8 +12,10 @@ __all__ = [
     "EndpointRules",
     "Lease",
     "ModelInfo",
+    "RecogniserStream",
     "SlotPool",
     "StateSpec",
     "Stream",
     "StreamingEngine",
+    "StreamingRecogniser",
 ]

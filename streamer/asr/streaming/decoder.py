@@ -30,6 +30,12 @@ class Stream:
         self.segmenter.base = base
         self.lease = decoder.engine.acquire()
 
+    def restart(self, base: float) -> None:
+        """Forget what is not yet said; the next sample is at media time ``base`` (s)."""
+        self.windows = Windows(self.decoder.engine.info, self.decoder.chunk)
+        self.segmenter.restart(base)
+        self.lease = self.decoder.engine.reset(self.lease)
+
     def close(self) -> None:
         """Give the slot back; a batch under way is not disturbed."""
         self.decoder.engine.release(self.lease)

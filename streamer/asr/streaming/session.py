@@ -140,6 +140,14 @@ class Segmenter:
         self._next()
         return made
 
+    def restart(self, base: float) -> None:
+        """A new stream begins at media time ``base`` (s); segments are numbered on."""
+        if self._revision:
+            self.segment += 1
+        self.state = self._search.start()
+        self.base = base
+        self._begin, self._revision, self._shown = 0, 0, ("", 0)
+
     def _split_at(self, best: Hypothesis) -> int | None:
         """The first word that begins after the longest time a segment may last."""
         longest = self._rules.longest

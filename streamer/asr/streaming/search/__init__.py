@@ -3,6 +3,7 @@
 from streamer.asr.streaming.search.base import Fusion, Hypothesis, Scorer, Search
 from streamer.asr.streaming.search.beam import BeamSearch
 from streamer.asr.streaming.search.boost import PhraseBooster
+from streamer.asr.streaming.search.build import SearchName, SearchSpec, build_search
 from streamer.asr.streaming.search.ctc import CtcBeamSearch, CtcGreedySearch
 from streamer.asr.streaming.search.greedy import GreedySearch
 from streamer.asr.streaming.search.ngram import NgramScorer
@@ -18,4 +19,7 @@ __all__ = [
     "PhraseBooster",
     "Scorer",
     "Search",
+    "SearchName",
+    "SearchSpec",
+    "build_search",
 ]

@@ -1,0 +1,117 @@
+"""The recogniser that sessions share: their windows go through one engine in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from streamer.asr.features import SAMPLE_RATE
+from streamer.asr.streaming.decoder import Decoder, Stream
+from streamer.asr.streaming.engine import StreamingEngine
+from streamer.asr.streaming.scheduler import Batcher
+from streamer.packets import Samples, Transcript
+
+__all__ = ["RecogniserStream", "StreamingRecogniser"]
+
+_BRIDGE = 1.0
+"""Seconds of lost audio that are heard as silence; after more, the stream begins anew."""
+
+
+class StreamingRecogniser:
+    """An engine on a thread of its own, for any number of streams up to its slots.
+
+    A batch takes at most ``max_batch`` windows and waits at most ``max_wait`` s for them.
+    Streams may use different decoders, as long as all of them run on ``engine``.
+    """
+
+    def __init__(
+        self, engine: StreamingEngine, *, max_batch: int = 32, max_wait: float = 0.005
+    ) -> None:
+        self.engine = engine
+        self._batcher: Batcher[Stream, list[Transcript]] = Batcher(
+            _run, max_batch=max_batch, max_wait=max_wait, name="asr"
+        )
+
+    def open(self, decoder: Decoder) -> RecogniserStream:
+        """A stream at media time 0; ``asr.no-slot`` when all slots are taken."""
+        return RecogniserStream(decoder.open(), self._batcher)
+
+    async def aclose(self) -> None:
+        """Wait for the batch under way and release the engine."""
+        await self._batcher.aclose()
+        self.engine.close()
+
+
+class RecogniserStream:
+    """One session: audio in, transcripts out. One caller at a time.
+
+    Transcripts carry absolute times, whatever was lost or flushed before them.
+    """
+
+    def __init__(self, stream: Stream, batcher: Batcher[Stream, list[Transcript]]) -> None:
+        self._stream, self._batcher = stream, batcher
+        self._position = 0
+
+    async def accept(self, samples: Samples, start: int | None = None) -> list[Transcript]:
+        """Take mono samples ``[n]`` at 16 kHz; returns what became known.
+
+        ``start`` is the index of the first sample since the stream began (default: it follows the
+        last one). A short gap is heard as silence, a long one ends the segment; samples that came
+        before are skipped. NaN and infinity raise ``asr.features.not_finite``, and nothing of
+        ``samples`` is used.
+        """
+        said: list[Transcript] = []
+        gap = 0 if start is None else start - self._position
+        if gap < 0:
+            samples = samples[-gap:]
+        elif gap > _BRIDGE * SAMPLE_RATE:
+            said += await self.flush()
+            self._position += gap
+            self._stream.restart(self._position / SAMPLE_RATE)
+        elif gap:
+            self._take(np.zeros(gap, np.float32))
+        self._take(samples)
+        return said + await self._drain()
+
+    async def flush(self) -> list[Transcript]:
+        """Finish what was heard so far, final included; the next sample begins a new segment."""
+        self._stream.windows.end()
+        said = await self._drain()
+        self._stream.restart(self._position / SAMPLE_RATE)
+        return said
+
+    def forget(self) -> None:
+        """Drop what was heard and not yet said; keep listening."""
+        self._stream.restart(self._position / SAMPLE_RATE)
+
+    def close(self) -> None:
+        """Give the slot back."""
+        self._stream.close()
+
+    def _take(self, samples: Samples) -> None:
+        self._stream.windows.accept(samples)
+        self._position += samples.size
+
+    async def _drain(self) -> list[Transcript]:
+        said: list[Transcript] = []
+        while self._stream.windows.ready:
+            said += await self._batcher.submit(self._stream)
+        return said
+
+
+def _run(streams: Sequence[Stream]) -> list[list[Transcript] | Exception]:
+    """One window of each stream, decoder by decoder; a decoder's failure is its streams' alone."""
+    groups: dict[int, list[int]] = {}
+    for place, stream in enumerate(streams):
+        groups.setdefault(id(stream.decoder), []).append(place)
+    results: list[list[Transcript] | Exception] = [[] for _ in streams]
+    for places in groups.values():
+        group = [streams[place] for place in places]
+        try:
+            said: Sequence[list[Transcript] | Exception] = group[0].decoder.step(group)
+        except Exception as error:
+            said = [error] * len(group)
+        for place, made in zip(places, said, strict=True):
+            results[place] = made
+    return results

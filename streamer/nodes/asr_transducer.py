@@ -1,0 +1,139 @@
+"""``asr.transducer``: recognition while the word is still being spoken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from streamer.asr.interop import load_engine
+from streamer.asr.streaming import Decoder, EndpointRules, RecogniserStream, StreamingRecogniser
+from streamer.asr.streaming.search import SearchName, SearchSpec, build_search
+from streamer.errors import InputError
+from streamer.graph import In, Node, Out
+from streamer.graph.node import NodeConfig
+from streamer.graph.units import Seconds
+from streamer.hub import resolve
+from streamer.packets import AudioFrame, SpeechSpan, Transcript
+
+__all__ = ["AsrTransducer", "Endpoint"]
+
+
+class Endpoint(NodeConfig):
+    """Seconds of silence, and of speech, that end a segment; null switches a rule off."""
+
+    after_words: Seconds | None = 0.8
+    without_words: Seconds | None = 2.4
+    longest: Seconds | None = 20.0
+
+
+class AsrTransducer(Node):
+    """A streaming transducer, shared by all sessions that ask for the same model.
+
+    ``speech`` is optional: with a VAD there, a segment ends as soon as the voice has, without
+    waiting for the silence of the endpoint rules. ``transcript`` carries partials and finals,
+    ``final`` the finals alone.
+    """
+
+    kind = "asr.transducer"
+    audio: In[AudioFrame]
+    speech: In[SpeechSpan] = In(optional=True)
+    transcript: Out[Transcript]
+    final: Out[Transcript]
+
+    class Config(NodeConfig):
+        model: str = "conformer-t-en"
+        """A name that ``streamer models`` lists, or a folder."""
+        precision: Literal["fp32", "int8"] = "int8"
+        chunk: Seconds = 0.32
+        """Audio that is recognised at a time; longer is more accurate, shorter is sooner."""
+        search: SearchName = "greedy"
+        beam: int = Field(4, ge=1, le=64)
+        lm: str = ""
+        """An ARPA file made by tools/train_lm.py; for beam and ctc_beam."""
+        lm_weight: float = Field(0.3, ge=0)
+        lm_bonus: float = 0.0
+        boost: list[str] = []
+        """Phrases to listen for."""
+        boost_score: float = Field(0.5, gt=0)
+        """Per letter of a phrase; 0.3 is gentle, 1 is strong."""
+        endpoint: Endpoint = Endpoint()
+        slots: int = Field(64, ge=1)
+        """Sessions that may use the model at once."""
+        threads: int = Field(1, ge=1)
+        max_batch: int = Field(32, ge=1)
+        max_wait: Seconds = 0.005
+
+    _stream: RecogniserStream | None = None
+
+    @classmethod
+    def needs(cls, config: Any) -> dict[str, dict[str, Any]]:
+        return {"audio": {"rate": 16000, "channels": 1}}
+
+    async def start(self) -> None:
+        c: AsrTransducer.Config = self.config
+        key = ("asr.transducer", c.model, c.precision, c.slots, c.threads, c.max_batch, c.max_wait)
+        recogniser = await self.ctx.resources.get(key, lambda: _recogniser(c))
+        decoder = await self.ctx.resources.get(
+            (*key, c.model_dump_json()), lambda: _decoder(recogniser, c)
+        )
+        self._stream = recogniser.open(decoder)
+
+    async def process_audio(self, frame: AudioFrame) -> None:
+        assert self._stream is not None
+        try:
+            await self._send(await self._stream.accept(frame.samples[:, 0], frame.start))
+        except InputError as error:
+            self.ctx.report(error)  # its place in the stream is heard as a gap
+
+    async def process_speech(self, span: SpeechSpan) -> None:
+        if span.state == "end":
+            await self._flush()
+
+    async def finish(self) -> None:
+        await self._flush()
+
+    async def on_mark(self, mark: str) -> None:
+        await self._flush()
+
+    async def on_flush(self) -> None:
+        if self._stream is not None:
+            self._stream.forget()
+
+    async def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    async def _flush(self) -> None:
+        assert self._stream is not None
+        await self._send(await self._stream.flush())
+
+    async def _send(self, said: list[Transcript]) -> None:
+        for transcript in said:
+            await self.transcript.send(transcript)
+            if transcript.final:
+                await self.final.send(transcript)
+
+
+def _recogniser(c: AsrTransducer.Config) -> StreamingRecogniser:
+    folder = Path(c.model)
+    if not folder.is_dir():
+        folder = resolve(c.model, task="asr.streaming", rate=16000).files["tokens"].parent
+    engine = load_engine(folder, precision=c.precision, threads=c.threads, slots=c.slots)
+    return StreamingRecogniser(engine, max_batch=c.max_batch, max_wait=c.max_wait)
+
+
+def _decoder(recogniser: StreamingRecogniser, c: AsrTransducer.Config) -> Decoder:
+    engine = recogniser.engine
+    spec = SearchSpec(
+        c.search,
+        c.beam,
+        Path(c.lm) if c.lm else None,
+        c.lm_weight,
+        c.lm_bonus,
+        dict.fromkeys(c.boost, c.boost_score),
+    )
+    rules = EndpointRules(**c.endpoint.model_dump())
+    return Decoder(engine, build_search(engine, spec), engine.info.chunk_of(c.chunk), rules)
