@@ -6,17 +6,18 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiomqtt
 
-from streamer.errors import OutputError
+from streamer.errors import OutputError, StreamerError
 
-__all__ = ["Broker", "backoff", "connected", "explain"]
+__all__ = ["Broker", "Retry", "connected"]
 
 _NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
+_SETTLED = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,37 @@ async def connected(broker: Broker, **options: Any) -> AsyncIterator[aiomqtt.Cli
         yield client
 
 
-def backoff(attempt: int) -> float:
-    """Seconds to wait before attempt 1, 2, ...: 0.2, 0.4, ... up to 10."""
-    return min(0.2 * 2.0 ** min(attempt - 1, 10), 10.0)
+class Retry:
+    """Waits between attempts to connect: 0.2 s, 0.4 s, ... up to 10 s; tells of each outage once.
+
+    A connection that held for less than 10 s does not end an outage.
+    """
+
+    def __init__(self, broker: Broker, on_error: Callable[[StreamerError], None]) -> None:
+        self._broker = broker
+        self._on_error = on_error
+        self._attempt = 0
+        self._told = ""
+        self._up: float | None = None
+
+    def connected(self) -> None:
+        """An attempt has succeeded."""
+        self._up = asyncio.get_running_loop().time()
+
+    async def wait(self, error: aiomqtt.MqttError) -> None:
+        """An attempt has failed, or the connection broke."""
+        if self._up is not None and asyncio.get_running_loop().time() - self._up > _SETTLED:
+            self._attempt, self._told = 0, ""
+        self._up = None
+        problem = _explain(self._broker, error)
+        if problem.code != self._told:
+            self._told = problem.code
+            self._on_error(problem)
+        await asyncio.sleep(min(0.2 * 2.0 ** min(self._attempt, 10), 10.0))
+        self._attempt += 1
 
 
-def explain(broker: Broker, error: aiomqtt.MqttError) -> OutputError:
-    """The error for people to read; the connection will be tried again."""
+def _explain(broker: Broker, error: aiomqtt.MqttError) -> OutputError:
     if isinstance(error, aiomqtt.exceptions.MqttConnectError):
         return OutputError(
             f"The MQTT broker {broker} refuses the connection: {error}.",

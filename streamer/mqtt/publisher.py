@@ -10,16 +10,13 @@ from collections.abc import Callable
 import aiomqtt
 
 from streamer.errors import OutputError, StreamerError
-from streamer.mqtt.broker import Broker, backoff, connected, explain
+from streamer.mqtt.broker import Broker, Retry, connected
 from streamer.mqtt.outbox import Message, Outbox
 
 __all__ = ["OFFLINE", "ONLINE", "Publisher"]
 
 ONLINE = json.dumps({"state": "online"}).encode()
 OFFLINE = json.dumps({"state": "offline"}).encode()
-
-_SETTLED = 10.0
-"""Seconds after which a connection counts as good and the back-off begins anew."""
 
 
 class Publisher:
@@ -46,7 +43,7 @@ class Publisher:
         self._state_topic = state_topic
         self._retain_state = retain_state
         self._on_error = on_error
-        self._said = ""
+        self._retry = Retry(broker, on_error)
         self._overflowing = False
 
     def publish(self, message: Message) -> None:
@@ -64,18 +61,13 @@ class Publisher:
 
     async def run(self) -> None:
         """Connect, publish, connect again; until cancelled."""
-        loop, attempt = asyncio.get_running_loop(), 0
         while True:
-            began = loop.time()
             try:
                 await self._session()
             except aiomqtt.MqttError as error:
-                self._say(explain(self.broker, error))
-            finally:
                 self.online.clear()
                 self.outbox.retry()
-            attempt = 1 if loop.time() - began > _SETTLED else attempt + 1
-            await asyncio.sleep(backoff(attempt))
+                await self._retry.wait(error)
 
     async def drain(self, seconds: float) -> int:
         """Wait until everything has been acknowledged; the number of messages left over."""
@@ -119,7 +111,7 @@ class Publisher:
             )
 
     def _recovered(self) -> None:
-        self._said = ""
+        self._retry.connected()
         self.online.set()
         if self._overflowing:
             self._overflowing = False
@@ -132,11 +124,6 @@ class Publisher:
                 )
             )
             self.outbox.lost = 0
-
-    def _say(self, error: StreamerError) -> None:
-        if error.code != self._said:
-            self._said = error.code
-            self._on_error(error)
 
 
 async def _until_lost(client: aiomqtt.Client) -> None:
