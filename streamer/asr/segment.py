@@ -22,7 +22,8 @@ class Segment:
     model: Moonshine
     index: int
     begin: int
-    agreement: int = 2
+    agreement: int = RATE
+    """Samples over which hypotheses must agree before words are stable."""
     end: int | None = None
     voice_end: int | None = None
     decoded_to: int = 0
@@ -46,7 +47,7 @@ class Segment:
         unchanged = decoded.tokens == self._hypothesis.tokens
         before = len(self._agreement.stable)
         self._hypothesis = decoded
-        stable = self._agreement.update(decoded.tokens)
+        stable = self._agreement.update(decoded.tokens, heard_to)
         if (unchanged and len(stable) == before) or not decoded.tokens:
             return None
         return self._transcript(decoded, heard_to, len(self.model.tokenizer.decode(stable)))

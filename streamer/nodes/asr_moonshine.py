@@ -54,7 +54,9 @@ class AsrMoonshine(Node):
         max_segment: Seconds = Field(
             15.0, ge=8, le=30, description="longer speech is cut at its quietest place"
         )
-        agreement: int = Field(2, ge=2, le=4, description="hypotheses that must agree")
+        agreement: Seconds = Field(
+            1.0, description="hypotheses must agree for so long before words are stable"
+        )
 
     @classmethod
     def needs(cls, config: Any) -> dict[str, dict[str, Any]]:
@@ -116,7 +118,7 @@ class AsrMoonshine(Node):
 
     def _segment(self, begin: int) -> Segment:
         self._count += 1
-        return Segment(self._model, self._count - 1, begin, self.config.agreement)
+        return Segment(self._model, self._count - 1, begin, int(self.config.agreement * RATE))
 
     def _close(self, segment: Segment, end: float | None, voice_end: float | None) -> None:
         self._open = None
