@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from streamer.captions.formats import transcript_record
 from streamer.errors import InputError
 from streamer.nodes.session import Delivery
-from streamer.packets import SpeechSpan, Transcript
+from streamer.packets import SpeechSpan
 
 __all__ = ["event_object", "parse_object"]
 
@@ -54,25 +55,4 @@ def event_object(delivery: Delivery, now_ns: int) -> dict[str, Any]:
             "end": None if event.end is None else round(event.end, 3),
             "latency_ms": latency,
         }
-    return _transcript_object(event) | {"latency_ms": latency}
-
-
-def _transcript_object(transcript: Transcript) -> dict[str, Any]:
-    return {
-        "type": "final" if transcript.final else "partial",
-        "segment": transcript.segment,
-        "revision": transcript.revision,
-        "text": transcript.text,
-        "stable_len": transcript.stable_len,
-        "start": round(transcript.start, 3),
-        "end": round(transcript.end, 3),
-        "words": [
-            {
-                "text": word.text,
-                "start": round(word.start, 3),
-                "end": round(word.end, 3),
-                "confidence": round(word.confidence, 3),
-            }
-            for word in transcript.words
-        ],
-    }
+    return transcript_record(event) | {"latency_ms": latency}

@@ -1,0 +1,87 @@
+"""``sink.webvtt``, ``sink.srt``, ``sink.jsonl``, ``sink.text``: transcripts into files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from streamer.captions.formats import Format, JsonLines, PlainText, Srt, WebVtt
+from streamer.captions.output import RecordFile
+from streamer.graph import In, Node
+from streamer.graph.node import NodeConfig
+from streamer.packets import Transcript
+
+__all__ = ["SinkJsonl", "SinkSrt", "SinkText", "SinkWebvtt"]
+
+
+class _FileSink(Node):
+    """Writes each transcript as it comes; the file is whole at any moment."""
+
+    transcript: In[Transcript] = In(many=True)
+
+    class Config(NodeConfig):
+        path: str = Field("-", description="the file, overwritten; - is standard output")
+
+    def form(self) -> Format:
+        raise NotImplementedError
+
+    async def start(self) -> None:
+        self._form = self.form()
+        self._file: RecordFile | None = await self.ctx.call(RecordFile, self.config.path)
+        if self._form.header:
+            await self.ctx.call(self._file.append, self._form.header)
+
+    async def process(self, transcript: Transcript) -> None:
+        if not (transcript.final or self._form.partials):
+            return
+        stamp = self.ctx.stamp
+        age = (self.ctx.now_ns() - stamp.captured_ns) / 1e9 if stamp.captured_ns else 0.0
+        record = self._form.record(transcript, age)
+        if record and self._file is not None:
+            await self.ctx.call(self._file.append, record)
+
+    async def close(self) -> None:
+        file: Any = getattr(self, "_file", None)
+        if file is not None:
+            self._file = None
+            await self.ctx.call(file.close)
+
+
+class SinkWebvtt(_FileSink):
+    """Finals as WebVTT cues."""
+
+    kind = "sink.webvtt"
+
+    def form(self) -> Format:
+        return WebVtt()
+
+
+class SinkSrt(_FileSink):
+    """Finals as SubRip cues."""
+
+    kind = "sink.srt"
+
+    def form(self) -> Format:
+        return Srt()
+
+
+class SinkText(_FileSink):
+    """Finals as lines of text."""
+
+    kind = "sink.text"
+
+    def form(self) -> Format:
+        return PlainText()
+
+
+class SinkJsonl(_FileSink):
+    """Partials and finals as JSON objects, one a line."""
+
+    kind = "sink.jsonl"
+
+    class Config(_FileSink.Config):
+        partials: bool = Field(True, description="write partials too")
+
+    def form(self) -> Format:
+        return JsonLines(partials=self.config.partials)

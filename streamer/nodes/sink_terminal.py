@@ -1,0 +1,87 @@
+"""``sink.terminal``: live captions on the screen."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from streamer.graph import In, Node
+from streamer.packets import Transcript
+
+__all__ = ["SinkTerminal"]
+
+REFRESH_NS = 66_000_000
+"""At most fifteen pictures a second."""
+
+
+class SinkTerminal(Node):
+    """Finals scroll up; below them the words of the moment: stable ones solid, others dim.
+
+    The latency shown is the age of the newest sample that the words were made from. Where
+    standard output is not a terminal, finals are printed as lines of text.
+    """
+
+    kind = "sink.terminal"
+    transcript: In[Transcript] = In(many=True)
+
+    console: Console | None = None
+    """Where to draw; None: standard output."""
+
+    async def start(self) -> None:
+        self._console = self.console or Console(file=sys.stdout, highlight=False)
+        self._live: Live | None = None
+        self._drawn_ns = 0
+        if self._console.is_terminal:
+            self._live = Live(Text(""), console=self._console, auto_refresh=False, transient=True)
+            await self.ctx.call(self._live.start)
+
+    async def process(self, transcript: Transcript) -> None:
+        age = (self.ctx.now_ns() - self.ctx.stamp.captured_ns) / 1e9
+        if transcript.final:
+            await self.ctx.call(self._print_final, transcript, age)
+        elif self._live is not None and self.ctx.now_ns() - self._drawn_ns >= REFRESH_NS:
+            self._drawn_ns = self.ctx.now_ns()
+            await self.ctx.call(self._draw, self._line(transcript, age))
+
+    async def close(self) -> None:
+        live: Any = getattr(self, "_live", None)
+        if live is not None:
+            self._live = None
+            await self.ctx.call(live.stop)
+
+    # -- on a worker thread: a stopped terminal must not stop the graph -----------------------
+
+    def _print_final(self, transcript: Transcript, age: float) -> None:
+        if self._live is None:
+            if transcript.text:
+                self._console.print(Text(transcript.text), soft_wrap=True)
+            return
+        self._live.update(Text(""), refresh=True)
+        if transcript.text:
+            minutes, seconds = divmod(transcript.start, 60)
+            head = Text(f"{int(minutes):02}:{seconds:04.1f}  ", style="cyan")
+            self._console.print(
+                Text.assemble(head, transcript.text, (f"  {age:.1f} s", "dim")), soft_wrap=False
+            )
+
+    def _draw(self, line: Text) -> None:
+        if self._live is not None:
+            self._live.update(line, refresh=True)
+
+    def _line(self, transcript: Transcript, age: float) -> Text:
+        """The end of the text that fits into two lines."""
+        tail = f"  {age:.1f} s"
+        room = max(10, 2 * self._console.width - cell_len(tail) - 4)
+        stable, unstable = transcript.stable, transcript.unstable
+        cut = 0
+        while cell_len(stable[cut:]) + cell_len(unstable) > room and cut < len(stable):
+            cut = (stable.find(" ", cut) + 1) or len(stable)
+        lead = "… " if cut else "▸ "
+        return Text.assemble(
+            (lead, "cyan"), (stable[cut:], "bold"), (unstable, "dim"), (tail, "dim")
+        )
