@@ -20,7 +20,6 @@ from streamer.packets import AudioFrame, SpeechSpan, Stamp, Transcript
 if TYPE_CHECKING:
     from streamer.mqtt.broker import Broker
     from streamer.mqtt.listener import Arrival
-    from streamer.mqtt.publisher import Publisher
 
 __all__ = ["SinkMqtt", "SourceMqtt"]
 
@@ -66,8 +65,6 @@ class SinkMqtt(Node):
         buffer: int = Field(1000, ge=1)
         retain_state: bool = True
         linger: Seconds = 5.0
-
-    _publisher: Publisher
 
     async def start(self) -> None:
         _need_aiomqtt()
