@@ -176,7 +176,7 @@ def test_an_engine_that_fails_tells_everybody_in_the_batch_and_goes_on() -> None
     def run(items: list[int]) -> list[int | Exception]:
         if 13 in items:
             raise RuntimeError("no")
-        return [i for i in items]
+        return list(items)
 
     async def main() -> None:
         batcher: Batcher[int, int] = Batcher(run)
