@@ -66,7 +66,7 @@ class Segment:
     def _transcript(self, decoded: Decoded, end: int, stable_len: int | None) -> Transcript:
         text = self.model.tokenizer.decode(decoded.tokens)
         self.revision += 1
-        stop = self.voice_end if self.end is not None and self.voice_end is not None else end
+        stop = end if stable_len is not None or self.voice_end is None else self.voice_end
         return Transcript(
             text=text,
             start=self.begin / RATE,

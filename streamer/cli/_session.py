@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -19,9 +20,20 @@ from streamer.graph import Engine, GraphPlan, Report, Source
 from streamer.trace import write_chrome_trace
 from streamer.trace.summary import summarise
 
-__all__ = ["run_plan", "summary_table"]
+__all__ = ["run_plan", "summary_table", "variables"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def variables(assignments: list[str]) -> dict[str, str]:
+    """The values of ``--set NAME=VALUE`` options."""
+    values = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
+        values[name] = value
+    return values
 
 
 def run_plan(

@@ -1,0 +1,33 @@
+"""``streamer run GRAPH``: runs a graph until it ends or is stopped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamer.cli._session import run_plan, variables
+from streamer.graph.build import load_graph
+from streamer.nodes import registry
+
+__all__ = ["run"]
+
+
+def run(
+    graph: Annotated[Path, typer.Argument(help="The graph's YAML file.", metavar="GRAPH.yaml")],
+    assign: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Fill ${NAME} in the graph."),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="Write a trace for ui.perfetto.dev.", metavar="FILE"),
+    ] = None,
+    summary: Annotated[bool, typer.Option(help="Print where the time went, at the end.")] = True,
+) -> None:
+    """Run a graph. Ctrl-C stops its sources and finishes what was said; twice aborts."""
+    values = {**os.environ, **variables(assign or [])}
+    plan = load_graph(graph, registry(), variables=values)
+    run_plan(plan, trace=trace, summary=summary)
