@@ -1,0 +1,173 @@
+"""The recorder and the edges as Prometheus metrics.
+
+Text format: https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Protocol
+
+import prometheus_client as prometheus
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from streamer.trace.histogram import Histogram
+from streamer.trace.recorder import AGE, BLOCKED, WAIT, WORK, Recorder
+
+__all__ = ["CONTENT_TYPE", "LATENCY_BUCKETS", "EdgeStats", "Metrics"]
+
+CONTENT_TYPE: Final = prometheus.CONTENT_TYPE_PLAIN_0_0_4
+
+LATENCY_BUCKETS: Final = tuple(
+    float(f"{digit}e{power}") for power in range(-4, 2) for digit in (1, 2, 5)
+)
+"""Upper bounds in seconds: 0.1 ms, 0.2 ms, 0.5 ms, ... 50 s."""
+
+_TIMES: Final = (
+    (WAIT, "streamer_edge_wait_seconds", "How long packets waited on the edge.", "edge"),
+    (BLOCKED, "streamer_edge_blocked_seconds", "How long senders waited for room.", "edge"),
+    (WORK, "streamer_node_work_seconds", "How long the node worked on a packet.", "node"),
+    (AGE, "streamer_sink_age_seconds", "From capture to the end of the sink's work.", "node"),
+)
+_COUNTERS: Final = {
+    "accepted": "Packets taken in.",
+    "dropped": "Packets dropped because the edge was full.",
+    "dropped_seconds": "Seconds of media dropped because the edge was full.",
+    "coalesced": "Packets replaced by a newer one.",
+    "stale": "Packets dropped because an interruption made them stale.",
+    "discarded": "Packets that came when the reader had gone.",
+}
+_GAUGES: Final = {
+    "depth": "Packets waiting now, of all sessions.",
+    "media": "Seconds of media waiting now, of all sessions.",
+    "oldest": "Seconds the packet that waits longest has waited.",
+    "senders_waiting": "Senders that wait for room now.",
+}
+
+
+class EdgeStats(Protocol):
+    """What is read of an edge; :class:`streamer.graph.ChannelStats` has it."""
+
+    name: str
+    depth: int
+    media: float
+    oldest: float
+    accepted: int
+    dropped: int
+    dropped_seconds: float
+    coalesced: int
+    stale: int
+    discarded: int
+    senders_waiting: int
+
+
+class Metrics:
+    """A registry of metrics, rendered when asked for.
+
+    ``recorder`` and ``edges`` (called at each rendering; the edges of all running sessions) are
+    shown by edge and node. Call :meth:`retire` with the edges of a session that ended, so that
+    its counts stay in the totals. Further metrics are made with :meth:`counter`, :meth:`gauge`
+    and :meth:`histogram`; they are those of ``prometheus_client``.
+    """
+
+    def __init__(
+        self, recorder: Recorder, edges: Callable[[], Iterable[EdgeStats]] = lambda: ()
+    ) -> None:
+        self.registry = prometheus.CollectorRegistry(auto_describe=False)
+        self._flow = _Flow(recorder, edges)
+        self.registry.register(self._flow)
+
+    def counter(self, name: str, help: str, labels: Sequence[str] = ()) -> prometheus.Counter:
+        """A count that only rises; its name is given the ending ``_total``."""
+        return prometheus.Counter(name, help, labels, registry=self.registry)
+
+    def gauge(self, name: str, help: str, labels: Sequence[str] = ()) -> prometheus.Gauge:
+        """A value that rises and falls; ``set_function`` reads it at each rendering."""
+        return prometheus.Gauge(name, help, labels, registry=self.registry)
+
+    def histogram(
+        self,
+        name: str,
+        help: str,
+        labels: Sequence[str] = (),
+        buckets: Sequence[float] = LATENCY_BUCKETS,
+    ) -> prometheus.Histogram:
+        """A distribution; ``buckets`` are upper bounds."""
+        return prometheus.Histogram(name, help, labels, buckets=buckets, registry=self.registry)
+
+    def retire(self, edges: Iterable[EdgeStats]) -> None:
+        """Keep the counts of edges that ``edges`` will not show any more."""
+        self._flow.retire(edges)
+
+    def render(self) -> bytes:
+        """The text for ``/metrics``, of :data:`CONTENT_TYPE`."""
+        return prometheus.generate_latest(self.registry)
+
+
+class _Flow(Collector):
+    def __init__(self, recorder: Recorder, edges: Callable[[], Iterable[EdgeStats]]) -> None:
+        self._recorder = recorder
+        self._edges = edges
+        self._retired: dict[str, dict[str, float]] = {}
+
+    def retire(self, edges: Iterable[EdgeStats]) -> None:
+        for edge in edges:
+            _add(self._retired.setdefault(edge.name, dict.fromkeys(_COUNTERS, 0.0)), edge)
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._times()
+        yield from self._counts()
+
+    def _times(self) -> Iterator[Metric]:
+        for kind, name, text, label in _TIMES:
+            family = HistogramMetricFamily(name, text, labels=[label])
+            for track in self._recorder.tracks:
+                histogram = track.histograms[kind]
+                if histogram.count:
+                    family.add_metric([track.name], _cumulative(histogram), histogram.total / 1e9)
+            yield family
+
+    def _counts(self) -> Iterator[Metric]:
+        totals = {name: dict(counts) for name, counts in self._retired.items()}
+        now: dict[str, dict[str, float]] = {}
+        for edge in self._edges():
+            _add(totals.setdefault(edge.name, dict.fromkeys(_COUNTERS, 0.0)), edge)
+            gauges = now.setdefault(edge.name, dict.fromkeys(_GAUGES, 0.0))
+            for key in ("depth", "media", "senders_waiting"):
+                gauges[key] += getattr(edge, key)
+            gauges["oldest"] = max(gauges["oldest"], edge.oldest)
+        for key, text in _COUNTERS.items():
+            counter = CounterMetricFamily(f"streamer_edge_{key}", text, labels=["edge"])
+            for name, counts in totals.items():
+                counter.add_metric([name], counts[key])
+            yield counter
+        for key, text in _GAUGES.items():
+            unit = "_seconds" if key in ("media", "oldest") else ""
+            gauge = GaugeMetricFamily(f"streamer_edge_{key}{unit}", text, labels=["edge"])
+            for name, values in now.items():
+                gauge.add_metric([name], values[key])
+            yield gauge
+
+
+def _add(counts: dict[str, float], edge: EdgeStats) -> None:
+    for key in counts:
+        counts[key] += getattr(edge, key)
+
+
+def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
+    """Counts up to each bound. A record within 1/16 below a bound may count above it."""
+    fine = histogram.buckets()
+    rows: list[tuple[str, float]] = []
+    seen = at = 0
+    for bound in LATENCY_BUCKETS:
+        while at < len(fine) and fine[at][0] <= bound * 1e9:
+            seen += fine[at][1]
+            at += 1
+        rows.append((str(bound), seen))
+    return [*rows, ("+Inf", histogram.count)]
