@@ -170,4 +170,11 @@ EXPLANATIONS: dict[str, str] = {
         "one with tools/train_lm.py."
     ),
     "asr.boost.phrase": "A phrase has a letter that none of the model's tokens can write.",
+    # -- the command line
+    "cli.unknown-code": "No error has that code. `streamer explain` lists them all.",
+    "cli.unknown-template": "No graph of that name ships. `streamer init` lists them.",
+    # -- results
+    "output.unwritable": (
+        "A file cannot be made or replaced: no permission, no such folder, or it exists already."
+    ),
 }

@@ -31,16 +31,21 @@ def load_graph(
     path: str | os.PathLike[str],
     registry: Registry,
     *,
+    settings: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> GraphPlan:
     """Read, check and build the graph in ``path``.
 
-    ``variables`` fill ``${NAME}``; without them the environment does. ``strict`` refuses
-    unbounded edges. Raises :class:`GraphProblems` with everything that is wrong, or
-    :class:`InputError` if the file cannot be read.
+    ``settings`` (those of ``--set``) fill ``${NAME}`` and must all occur; then come
+    ``variables``, by default the environment. ``strict`` refuses unbounded edges. Raises
+    :class:`GraphProblems` with everything that is wrong, or :class:`InputError` if the file
+    cannot be read.
     """
-    return load_text(_read(FilePath(path)), str(path), registry, variables=variables, strict=strict)
+    text = _read(FilePath(path))
+    return load_text(
+        text, str(path), registry, settings=settings, variables=variables, strict=strict
+    )
 
 
 def load_text(
@@ -48,15 +53,23 @@ def load_text(
     file: str,
     registry: Registry,
     *,
+    settings: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> GraphPlan:
     """Like :func:`load_graph` for a text; ``file`` names it in messages."""
     builder = _Builder(registry)
-    values = os.environ if variables is None else variables
+    settings = settings or {}
+    values = {**(os.environ if variables is None else variables), **settings}
     scope, graph = builder.read(text, file, "", values, {}, 0)
     wiring = Wiring(registry, builder.problems, graph, strict=strict)
     edges = wiring.edges(scope)
+    for name in settings.keys() - builder.used:
+        hint = suggest(name, builder.used)
+        problem = Problem(
+            "graph.unknown-variable", f"The graph has no variable {name!r}.", hint, file
+        )
+        builder.problems.append(problem)
     if builder.problems:
         raise GraphProblems(builder.problems)
     nodes = {made.name: made.plan() for made in builder.made}
@@ -86,6 +99,7 @@ class _Builder:
         self.registry = registry
         self.problems: list[Problem] = []
         self.made: list[Made] = []
+        self.used: set[str] = set()
 
     def read(
         self,
@@ -108,7 +122,7 @@ class _Builder:
         parameters = document.data.get("parameters")
         if isinstance(parameters, dict):
             values = {**values, **{str(k): str(v) for k, v in parameters.items()}, **given}
-        self.problems += substitute(document, values)
+        self.problems += substitute(document, values, self.used)
         try:
             graph = GraphFile.model_validate(document.data)
         except ValidationError as error:
@@ -174,7 +188,8 @@ class _Builder:
         document, path = scope.document, ("nodes", name)
         extra = dict(entry.model_extra or {})
         file, given = extra.pop("path", None), extra.pop("with", {})
-        for key in extra:
+        unknown = [*extra, *({"restart"} & entry.model_fields_set)]
+        for key in unknown:
             self.problems.append(
                 document.problem(
                     (*path, key),

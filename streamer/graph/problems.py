@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rich.text import Text
+
 from streamer.errors import GraphError
 
 __all__ = ["GraphProblems", "Problem", "suggest"]
@@ -49,6 +51,14 @@ class GraphProblems(GraphError):
 
     def __str__(self) -> str:
         return self.message
+
+    def rich(self) -> Text:
+        """The same in colour."""
+        text = Text(self.message)
+        text.highlight_regex(r"(?m)^\S.*?: (?P<bold>.*) (?=\[)", style_prefix="")
+        text.highlight_regex(r"(?m)\[[a-z.-]+\]$", "dim")
+        text.highlight_regex(r"(?m)^ +\^$", "bold red")
+        return text
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

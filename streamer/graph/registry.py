@@ -39,7 +39,7 @@ class Registry:
             module, _, name = target.partition(":")
             try:
                 target = getattr(importlib.import_module(module), name)
-            except (ImportError, AttributeError) as error:
+            except Exception as error:  # a plug-in may fail in any way
                 raise GraphError(
                     f"The node kind {kind!r} cannot be loaded from {module}: {error}.",
                     code="graph.broken-plugin",
@@ -56,7 +56,10 @@ class Registry:
         """The kind that changes the format of ``payload``, if there is one."""
         for kind in self.kinds():
             if kind.startswith("convert."):
-                cls = self.get(kind)
+                try:
+                    cls = self.get(kind)
+                except GraphError:
+                    continue
                 if cls.converts is payload:
                     return kind, cls
         return None

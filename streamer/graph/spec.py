@@ -125,4 +125,7 @@ class GraphFile(_Strict):
     outputs: dict[str, str] = Field(
         default_factory=dict, description="of a sub-graph: its name for an output, and from where"
     )
+    chain: list[str] | list[list[str]] = Field(
+        default_factory=list, description="nodes in a row, each fed by the one before"
+    )
     nodes: dict[str, NodeEntry]

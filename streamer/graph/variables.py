@@ -17,24 +17,30 @@ __all__ = ["substitute"]
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*))?\}")
 
 
-def substitute(document: Document, values: Mapping[str, str]) -> list[Problem]:
+def substitute(document: Document, values: Mapping[str, str], used: set[str]) -> list[Problem]:
     """Replace variables in ``document.data``; ``$${`` stands for a literal ``${``.
 
     A value that is nothing but a variable takes the type that the text has in YAML, so
-    ``${RATE:-16000}`` is a number.
+    ``${RATE:-16000}`` is a number. Adds the names that occur to ``used``.
     """
     problems: list[Problem] = []
-    document.data = _walk(document.data, (), document, values, problems)
+    document.data = _walk(document.data, (), document, values, problems, used)
     return problems
 
 
 def _walk(
-    node: Any, path: Path, document: Document, values: Mapping[str, str], problems: list[Problem]
+    node: Any,
+    path: Path,
+    document: Document,
+    values: Mapping[str, str],
+    problems: list[Problem],
+    used: set[str],
 ) -> Any:
+    rest = (document, values, problems, used)
     if isinstance(node, dict):
-        return {k: _walk(v, (*path, k), document, values, problems) for k, v in node.items()}
+        return {k: _walk(v, (*path, k), *rest) for k, v in node.items()}
     if isinstance(node, list):
-        return [_walk(v, (*path, i), document, values, problems) for i, v in enumerate(node)]
+        return [_walk(v, (*path, i), *rest) for i, v in enumerate(node)]
     if not isinstance(node, str) or "${" not in node:
         return node
 
@@ -42,7 +48,8 @@ def _walk(
         name, how, rest = match.groups()
         if name is None:
             return "${"
-        if values.get(name):
+        used.add(name)
+        if name in values and (values[name] or how is None):
             return values[name]
         if how == ":-":
             return str(rest)

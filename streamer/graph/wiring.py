@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
+from pydantic import ValidationError
+
+from streamer.graph.node import Node, NodeConfig
 from streamer.graph.plan import Edge, NodePlan, QueueSpec
 from streamer.graph.ports import PortSpec, accepts
 from streamer.graph.problems import Problem, suggest
 from streamer.graph.registry import Registry
 from streamer.graph.scope import Made, Scope, SubGraph
-from streamer.graph.spec import GraphFile, Inputs, Reference
+from streamer.graph.spec import GraphFile, Inputs, Queue, Reference
 from streamer.graph.yaml import Document, Path
 
 __all__ = ["Wiring"]
@@ -27,7 +31,8 @@ class _Link:
     out: PortSpec
     target: Made
     port: PortSpec
-    reference: Reference
+    queue: Queue | None
+    feedback: bool
     document: Document
     path: Path
 
@@ -43,6 +48,7 @@ class Wiring:
         self.graph = graph
         self.strict = strict
         self.converters: dict[str, NodePlan] = {}
+        self._attempted: set[tuple[str, Path, str]] = set()
         self._converted: dict[tuple[str, str, str], tuple[str, PortSpec]] = {}
 
     def edges(self, scope: Scope) -> list[Edge]:
@@ -60,10 +66,37 @@ class Wiring:
             if isinstance(node, SubGraph):
                 yield from self._links(node.scope)
             for port, reference, path in self._references(node):
-                source = self._resolve(scope, reference.source, node.document, path)
-                for target, spec in self._targets(node, port, path):
-                    if source is not None:
-                        yield _Link(*source, target, spec, reference, node.document, path)
+                yield from self._link(scope, node, port, reference, path)
+        chain = scope.graph.chain
+        for index, row in enumerate(chain):
+            if isinstance(row, list):
+                yield from self._chain(scope, row, ("chain", index))
+        if chain and isinstance(chain[0], str):
+            yield from self._chain(scope, [str(name) for name in chain], ("chain",))
+
+    def _chain(self, scope: Scope, row: list[str], path: Path) -> Iterator[_Link]:
+        for index, (left, right) in enumerate(pairwise(row)):
+            name = right.partition(".")[0]
+            node = scope.nodes.get(name)
+            if node is not None:
+                here = (*path, index)
+                yield from self._link(
+                    scope, node, "", Reference.model_validate({"from": left}), here
+                )
+            elif index + 2 == len(row):
+                self._resolve(scope, right, scope.document, (*path, index + 1))
+
+    def _link(
+        self, scope: Scope, node: Made | SubGraph, port: str, reference: Reference, path: Path
+    ) -> Iterator[_Link]:
+        document, entry = node.document, node.entry
+        self._attempted.add((scope.prefix, node.path, port))
+        source = self._resolve(scope, reference.source, document, path)
+        for target, spec in self._targets(node, port, path):
+            if source is not None:
+                queue = reference.queue or entry.queue or target.entry.queue
+                queue = queue or scope.graph.defaults.queue or self.graph.defaults.queue
+                yield _Link(*source, target, spec, queue, reference.feedback, document, path)
 
     def _references(self, node: Made | SubGraph) -> Iterator[tuple[str, Reference, Path]]:
         """(port, reference, place) of each input of a node; an empty port is the default one."""
@@ -149,9 +182,7 @@ class Wiring:
     def _check_required(self, scope: Scope, links: list[_Link]) -> None:
         connected = {(link.target.name, link.port.name) for link in links}
         attempted = {
-            (node.path, port)
-            for node in scope.nodes.values()
-            for port, _, _ in self._references(node)
+            (path, port) for prefix, path, port in self._attempted if prefix == scope.prefix
         }
         for node in scope.nodes.values():
             if isinstance(node, SubGraph):
@@ -190,7 +221,7 @@ class Wiring:
     def _check_cycles(self, links: list[_Link]) -> None:
         follow: dict[str, list[_Link]] = {}
         for link in links:
-            if not link.reference.feedback:
+            if not link.feedback:
                 follow.setdefault(link.source.name, []).append(link)
         done: set[str] = set()
 
@@ -226,8 +257,7 @@ class Wiring:
                 f"{link.target.name}.{link.port.name} takes {link.port.type_name}.",
             )
             return []
-        written = link.reference.queue or link.target.entry.queue or self.graph.defaults.queue
-        queue = written.spec() if written else None
+        queue = link.queue.spec() if link.queue else None
         if self.strict and queue is not None and queue.seconds is None and queue.items is None:
             self._problem(
                 link.document,
@@ -258,8 +288,8 @@ class Wiring:
         key = (link.source.name, link.out.name, repr(sorted(needs.items())))
         edges: list[Edge] = []
         if key not in self._converted:
-            found = self.registry.converter(link.out.type)
-            if found is None:
+            made = self._converter(link.out.type, needs)
+            if made is None:
                 wanted = ", ".join(f"{k} {v}" for k, v in needs.items())
                 self._problem(
                     link.document,
@@ -269,11 +299,11 @@ class Wiring:
                     f"{link.out.type_name}.",
                 )
                 return []
-            cls = found[1]
+            cls, config = made
             number = sum(name.startswith(f"{link.source.name}/convert") for name in self.converters)
             name = f"{link.source.name}/convert{number + 1 if number else ''}"
             where = link.source.plan().where
-            self.converters[name] = NodePlan(name, cls, cls.Config(**needs), where=where)
+            self.converters[name] = NodePlan(name, cls, config, where=where)
             ins, outs = cls.ports()
             self._converted[key] = (name, next(iter(outs.values())))
             first = LIVE_QUEUE if live else QueueSpec()
@@ -281,8 +311,19 @@ class Wiring:
         name, out = self._converted[key]
         return [*edges, self._edge(link, name, out, queue)]
 
+    def _converter(
+        self, payload: object, needs: dict[str, object]
+    ) -> tuple[type[Node], NodeConfig] | None:
+        found = self.registry.converter(payload)
+        if found is None:
+            return None
+        try:
+            return found[1], found[1].Config(**needs)
+        except ValidationError:
+            return None
+
     def _edge(self, link: _Link, source: str, out: PortSpec, queue: QueueSpec) -> Edge:
-        return Edge(source, out, link.target.name, link.port, queue, link.reference.feedback)
+        return Edge(source, out, link.target.name, link.port, queue, link.feedback)
 
     def _problem(
         self,

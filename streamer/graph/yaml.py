@@ -16,6 +16,8 @@ from streamer.graph.problems import GraphProblems, Problem
 __all__ = ["Document", "Path", "read_yaml"]
 
 Path = tuple[Hashable, ...]
+MAX_DEPTH = 30
+MAX_VALUES = 100_000
 
 
 @dataclass
@@ -71,7 +73,7 @@ def read_yaml(text: str, file: str) -> Document:
         message = f"This is not YAML: {str(error).splitlines()[0] if str(error) else error!r}."
         raise GraphProblems([Problem("yaml.syntax", message, file=file)]) from None
     document = Document(None, file, lines)
-    document.data = _plain(data, (), document, 0)
+    document.data = _Plain(document).of(data, (), 0)
     return document
 
 
@@ -82,31 +84,38 @@ def _at(mark: Any, lines: list[str], file: str, code: str, message: str, hint: s
     return Problem(code, message, hint, file, mark.line + 1, mark.column + 1, text)
 
 
-def _plain(node: Any, path: Path, document: Document, depth: int) -> Any:
-    if depth > 30:
-        problem = document.problem(path, "yaml.syntax", "This nests too deep.")
-        raise GraphProblems([problem])
-    if isinstance(node, CommentedMap):
-        plain: dict[Any, Any] = {}
-        for key in list(node):
-            here = (*path, key)
-            place = getattr(node.lc, "data", None) or {}
-            if key in place:
-                key_line, key_column, line, column = place[key]
-                document.keys[here] = (key_line, key_column)
-                document.values[here] = (line, column)
-            plain[key] = _plain(node[key], here, document, depth + 1)
-        return plain
-    if isinstance(node, CommentedSeq):
-        items = []
-        for index, item in enumerate(node):
-            here = (*path, index)
-            place = getattr(node.lc, "data", None) or {}
-            if index in place:
-                document.values[here] = (place[index][0], place[index][1])
-            items.append(_plain(item, here, document, depth + 1))
-        return items
-    for kind in (bool, int, float, str):
-        if isinstance(node, kind):
-            return bool(node) if kind is bool else kind(node)
-    return node
+class _Plain:
+    """Copies ruamel's objects to plain ones and notes their places; anchors are written out."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.count = 0
+
+    def of(self, node: Any, path: Path, depth: int) -> Any:
+        self.count += 1
+        if depth > MAX_DEPTH or self.count > MAX_VALUES:
+            what = "nests too deep" if depth > MAX_DEPTH else "holds too many values"
+            raise GraphProblems([self.document.problem(path, "yaml.syntax", f"This {what}.")])
+        places = getattr(getattr(node, "lc", None), "data", None) or {}
+        if isinstance(node, CommentedMap):
+            plain: dict[Any, Any] = {}
+            for key in list(node):
+                here = (*path, key)
+                if key in places:
+                    key_line, key_column, line, column = places[key]
+                    self.document.keys[here] = (key_line, key_column)
+                    self.document.values[here] = (line, column)
+                plain[key] = self.of(node[key], here, depth + 1)
+            return plain
+        if isinstance(node, CommentedSeq):
+            items = []
+            for index, item in enumerate(node):
+                here = (*path, index)
+                if index in places:
+                    self.document.values[here] = (places[index][0], places[index][1])
+                items.append(self.of(item, here, depth + 1))
+            return items
+        for kind in (bool, int, float, str):
+            if isinstance(node, kind):
+                return bool(node) if kind is bool else kind(node)
+        return node
