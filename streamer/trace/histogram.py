@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 
-__all__ = ["Histogram"]
+__all__ = ["Histogram", "upper_edges"]
 
 _SUB_BITS = 4
 _SUB = 1 << _SUB_BITS
@@ -58,6 +58,11 @@ class Histogram:
     def buckets(self) -> list[tuple[int, int]]:
         """(upper edge, count) of every bucket that is not empty, rising."""
         return [(_upper_edge(i), n) for i, n in enumerate(self.counts) if n]
+
+
+def upper_edges() -> list[int]:
+    """The highest value of every bucket, in the order of ``Histogram.counts``."""
+    return [_upper_edge(index) for index in range(_BUCKETS)]
 
 
 def _upper_edge(index: int) -> int:

@@ -5,9 +5,12 @@ Text format: https://prometheus.io/docs/instrumenting/exposition_formats/
 
 from __future__ import annotations
 
+import bisect
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
+import numpy as np
 import prometheus_client as prometheus
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -17,7 +20,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from streamer.trace.histogram import Histogram
+from streamer.trace.histogram import Histogram, upper_edges
 from streamer.trace.recorder import AGE, BLOCKED, WAIT, WORK, Recorder
 
 __all__ = ["CONTENT_TYPE", "LATENCY_BUCKETS", "EdgeStats", "Metrics"]
@@ -28,6 +31,9 @@ LATENCY_BUCKETS: Final = tuple(
     float(f"{digit}e{power}") for power in range(-4, 2) for digit in (1, 2, 5)
 )
 """Upper bounds in seconds: 0.1 ms, 0.2 ms, 0.5 ms, ... 50 s."""
+
+_LAST: Final = [bisect.bisect_right(upper_edges(), bound * 1e9) - 1 for bound in LATENCY_BUCKETS]
+"""Per bound, the last bucket of our histograms that lies wholly below it."""
 
 _TIMES: Final = (
     (WAIT, "streamer_edge_wait_seconds", "How long packets waited on the edge.", "edge"),
@@ -114,11 +120,11 @@ class _Flow(Collector):
     def __init__(self, recorder: Recorder, edges: Callable[[], Iterable[EdgeStats]]) -> None:
         self._recorder = recorder
         self._edges = edges
-        self._retired: dict[str, dict[str, float]] = {}
+        self._retired: dict[str, dict[str, float]] = defaultdict(_zeros)
 
     def retire(self, edges: Iterable[EdgeStats]) -> None:
         for edge in edges:
-            _add(self._retired.setdefault(edge.name, dict.fromkeys(_COUNTERS, 0.0)), edge)
+            _add(self._retired[edge.name], edge)
 
     def collect(self) -> Iterator[Metric]:
         yield from self._times()
@@ -134,11 +140,11 @@ class _Flow(Collector):
             yield family
 
     def _counts(self) -> Iterator[Metric]:
-        totals = {name: dict(counts) for name, counts in self._retired.items()}
-        now: dict[str, dict[str, float]] = {}
+        totals = defaultdict(_zeros, {name: dict(c) for name, c in self._retired.items()})
+        now: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(_GAUGES, 0.0))
         for edge in self._edges():
-            _add(totals.setdefault(edge.name, dict.fromkeys(_COUNTERS, 0.0)), edge)
-            gauges = now.setdefault(edge.name, dict.fromkeys(_GAUGES, 0.0))
+            _add(totals[edge.name], edge)
+            gauges = now[edge.name]
             for key in ("depth", "media", "senders_waiting"):
                 gauges[key] += getattr(edge, key)
             gauges["oldest"] = max(gauges["oldest"], edge.oldest)
@@ -155,6 +161,10 @@ class _Flow(Collector):
             yield gauge
 
 
+def _zeros() -> dict[str, float]:
+    return dict.fromkeys(_COUNTERS, 0.0)
+
+
 def _add(counts: dict[str, float], edge: EdgeStats) -> None:
     for key in counts:
         counts[key] += getattr(edge, key)
@@ -162,12 +172,6 @@ def _add(counts: dict[str, float], edge: EdgeStats) -> None:
 
 def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
     """Counts up to each bound. A record within 1/16 below a bound may count above it."""
-    fine = histogram.buckets()
-    rows: list[tuple[str, float]] = []
-    seen = at = 0
-    for bound in LATENCY_BUCKETS:
-        while at < len(fine) and fine[at][0] <= bound * 1e9:
-            seen += fine[at][1]
-            at += 1
-        rows.append((str(bound), seen))
+    seen = np.cumsum(np.frombuffer(histogram.counts, np.uint64))[_LAST]
+    rows = [(str(bound), float(n)) for bound, n in zip(LATENCY_BUCKETS, seen, strict=True)]
     return [*rows, ("+Inf", histogram.count)]
