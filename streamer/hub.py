@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -293,8 +294,11 @@ def _fetch(file: File, path: Path, name: str, on_progress: Callable[[str, int, i
     except urllib.error.HTTPError as error:
         if error.code != 416:  # the part is whole already
             raise _unreachable(name, file, error) from error
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise _unreachable(name, file, error) from error
+    else:
+        if done < total:
+            raise _unreachable(name, file, f"the connection ended after {done} of {total} bytes")
     try:
         _check_file(part, file, name)
     except ModelError:
