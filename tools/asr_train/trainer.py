@@ -17,6 +17,7 @@ from torch import nn
 
 from streamer.asr.conformer import ConformerConfig, ConformerTransducer
 from tools.asr_train.batching import Batch, Prefetcher, Sampler, pad_batch
+from tools.asr_train.governor import Governor
 from tools.asr_train.loss import Losses, hybrid_loss
 from tools.asr_train.recipe import Recipe, Stage
 from tools.asr_train.scoring import ctc_greedy, score, transducer_greedy
@@ -191,6 +192,7 @@ class Trainer:
         batches = self._open(stage)
         shown = saved = time.monotonic()
         spent, checkpoints, window = 0.0, 0, []
+        governor = Governor(torch.get_num_threads())
         while self.minutes < until_minutes:
             began = time.monotonic()
             for group in self.optimiser.param_groups:
@@ -204,6 +206,7 @@ class Trainer:
             )
             self.step += 1
             self._average_step()
+            governor.update()
             # a pause by SIGSTOP must not count as training
             spent = min(time.monotonic() - began, 60.0)
             self.minutes += spent / 60
@@ -220,6 +223,7 @@ class Trainer:
                     lr=self.optimiser.param_groups[0]["lr"] * 1000,
                     speed=float(table[:, 3].sum() / table[:, 4].sum()),
                     stage=stage.name,
+                    threads=governor.threads,
                 )
                 window = []
             if time.monotonic() - saved > checkpoint_minutes * 60:
