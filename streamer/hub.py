@@ -25,7 +25,18 @@ from ruamel.yaml.error import YAMLError
 
 from streamer.errors import ModelError
 
-__all__ = ["Manifest", "Model", "folders", "manifests", "pull", "resolve", "verify"]
+__all__ = [
+    "Manifest",
+    "Model",
+    "folders",
+    "is_here",
+    "locate",
+    "manifest_of",
+    "manifests",
+    "pull",
+    "resolve",
+    "verify",
+]
 
 CHUNK = 1 << 20
 
@@ -235,6 +246,16 @@ def _digest_once(path: Path, status: os.stat_result) -> str:
 def _digest(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def locate(manifest: Manifest) -> dict[str, Path | None]:
+    """Where each file is, unchecked; None where it is not on this machine."""
+    return {key: _find(manifest, file) for key, file in manifest.files.items()}
+
+
+def is_here(manifest: Manifest) -> bool:
+    """Whether all files are on this machine, unchecked."""
+    return None not in locate(manifest).values()
 
 
 def verify(name: str) -> dict[str, str]:
