@@ -62,8 +62,9 @@ def list_devices(backend: Any = None) -> list[Device]:
 def find_device(wanted: int | str | None, backend: Any = None) -> Device:
     """The input device with this index, name, or part of a name (case ignored).
 
-    None means the default input. Raises DeviceError ``device.not-found``.
+    None or an empty text means the default input. Raises DeviceError ``device.not-found``.
     """
+    wanted = None if wanted == "" else wanted
     inputs = [device for device in list_devices(backend) if device.inputs]
     for matches in _matchers(wanted):
         for device in inputs:
