@@ -38,9 +38,9 @@ def test_table(invoke: Callable[..., Result], args: tuple[str, ...], tmp_path: P
     absent(tmp_path)
     result = invoke(*args)
     assert result.exit_code == 0
-    line = {words[1]: words for words in map(str.split, result.stdout.splitlines()) if words[1:]}
-    assert line["moonshine-base-en"][-2] == "yes"
-    assert line["absent"][-2] == "no"
+    line = {words[0]: words for words in map(str.split, result.stdout.splitlines())}
+    assert line["moonshine-base-en"][-1] == "yes"
+    assert line["absent"][-1] == "no"
 
 
 def test_json(invoke: Callable[..., Result], tmp_path: Path) -> None:
