@@ -1,0 +1,200 @@
+#!/usr/bin/env python
+"""Speed of the streaming recogniser, beside sherpa-onnx with the same exported model, in one run.
+
+    bench_asr.py MODEL_FOLDER MANIFEST.tsv... [--chunk 640] [--threads 2] [--streams 32] [--json F]
+
+Real-time factor of one stream; throughput of many streams at once; int8 against fp32; what each
+search costs; memory of a session's state; compute time from the end of a window's audio to its
+partial. The machine should be idle: the load average is printed with the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from streamer.asr.interop import load_engine
+from streamer.asr.interop.load import Precision
+from streamer.asr.streaming import Decoder, EndpointRules
+from streamer.asr.streaming.search import SearchName, SearchSpec, build_search
+from streamer.audio.decode import decode
+from streamer.audio.resample import Resampler
+
+Audio = NDArray[np.float32]
+NO_ENDPOINT = EndpointRules(None, None, None)
+ROUNDS = 3
+
+
+def read(manifests: Sequence[Path], seconds: float) -> list[Audio]:
+    """Utterances of the manifests, up to ``seconds`` in all."""
+    audio: list[Audio] = []
+    for manifest in manifests:
+        lines = manifest.read_text(encoding="utf-8").splitlines()
+        column = lines[0].split("\t").index("path")
+        for line in lines[1:]:
+            if sum(a.size for a in audio) > seconds * 16000:
+                return audio
+            audio.append(load(manifest.parent / line.split("\t")[column]))
+    return audio
+
+
+def load(path: Path) -> Audio:
+    """Mono samples at 16 kHz."""
+    resampler = Resampler(16000)
+    frames = [out for frame in decode(path, chunk=1.0) for out in resampler.process(frame)]
+    return np.concatenate([frame.samples[:, 0] for frame in [*frames, *resampler.flush()]])
+
+
+def ours(decoder: Decoder, batch: int) -> Callable[[Sequence[Audio]], list[str]]:
+    """Whole utterances, ``batch`` at a time."""
+
+    def run(audio: Sequence[Audio]) -> list[str]:
+        return [" ".join(t.text for t in said) for said in decoder.transcribe(audio, batch)]
+
+    return run
+
+
+def sherpa(folder: Path, precision: str, threads: int, batch: int) -> Callable[..., list[str]]:
+    """The same by sherpa-onnx: greedy, its own window handling, 0.8 s of silence at the end."""
+    import sherpa_onnx
+
+    suffix = ".int8.onnx" if precision == "int8" else ".onnx"
+    recogniser = sherpa_onnx.OnlineRecognizer.from_transducer(
+        str(folder / "tokens.txt"),
+        *(str(folder / (part + suffix)) for part in ("encoder", "decoder", "joiner")),
+        num_threads=threads,
+    )
+
+    def run(audio: Sequence[Audio]) -> list[str]:
+        texts = []
+        for begin in range(0, len(audio), batch):
+            streams = []
+            for samples in audio[begin : begin + batch]:
+                stream = recogniser.create_stream()
+                stream.accept_waveform(16000, samples)
+                stream.accept_waveform(16000, np.zeros(12800, np.float32))
+                stream.input_finished()
+                streams.append(stream)
+            while ready := [s for s in streams if recogniser.is_ready(s)]:
+                recogniser.decode_streams(ready)
+            texts += [recogniser.get_result(s) for s in streams]
+        return texts
+
+    return run
+
+
+def seconds_of(run: Callable[[Sequence[Audio]], list[str]], audio: Sequence[Audio]) -> float:
+    begin = time.perf_counter()
+    run(audio)
+    return time.perf_counter() - begin
+
+
+def partial_latency(decoder: Decoder, audio: Sequence[Audio]) -> NDArray[np.float64]:
+    """Milliseconds from a window being ready to what it says, one stream."""
+    took = []
+    for samples in audio:
+        stream = decoder.open()
+        stream.windows.accept(samples)
+        while stream.windows.ready:
+            begin = time.perf_counter()
+            decoder.step([stream])
+            took.append(1000 * (time.perf_counter() - begin))
+        stream.close()
+    return np.array(took[1:])  # the first computes all features of its recording
+
+
+def measure(args: argparse.Namespace, audio: list[Audio]) -> dict[str, Any]:
+    """Every configuration in turn, ``ROUNDS`` times over, so that all see the same machine."""
+    total = sum(a.size for a in audio) / 16000
+    runs: dict[str, Callable[[Sequence[Audio]], list[str]]] = {}
+    facts: dict[str, Any] = {}
+    precisions: tuple[Precision, ...] = ("fp32", "int8")
+    for precision in precisions:
+        engine = load_engine(
+            args.model, precision=precision, threads=args.threads, slots=args.streams
+        )
+        chunk = engine.info.chunk_of(args.chunk / 1000)
+        facts["state_mb"] = engine.pool.slot_bytes / 1e6
+        facts[f"encoder_{precision}_mb"] = (
+            args.model / f"encoder{'.int8' if precision == 'int8' else ''}.onnx"
+        ).stat().st_size / 1e6
+        names: tuple[SearchName, ...] = ("greedy", "beam", "ctc", "ctc_beam")
+        for name in names if precision == "fp32" else names[:1]:
+            decoder = Decoder(engine, build_search(engine, SearchSpec(name)), chunk, NO_ENDPOINT)
+            runs[f"streamer {precision} {name}, 1 stream"] = ours(decoder, 1)
+            runs[f"streamer {precision} {name}, {args.streams} streams"] = ours(
+                decoder, args.streams
+            )
+            if name == "greedy":
+                small = Decoder(engine, decoder.search, min(engine.info.chunks), NO_ENDPOINT)
+                found = partial_latency(small, audio[:10])
+                facts[f"window_{precision}_ms"] = [
+                    float(np.percentile(found, q)) for q in (50, 90, 99)
+                ]
+        if args.sherpa:
+            for batch in (1, args.streams):
+                label = f"sherpa-onnx {precision} greedy, {batch} stream{'s' * (batch > 1)}"
+                runs[label] = sherpa(args.model, precision, args.threads, batch)
+    took: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run(audio[:4])
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            took[name].append(seconds_of(run, audio))
+    facts["speed"] = {name: total / float(np.median(t)) for name, t in took.items()}
+    if args.sherpa:
+        one, theirs = (
+            runs["streamer fp32 greedy, 1 stream"](audio),
+            runs["sherpa-onnx fp32 greedy, 1 stream"](audio),
+        )
+        same = sum(a.strip() == b.strip() for a, b in zip(one, theirs, strict=True))
+        facts["same_text_as_sherpa"] = [same, len(audio)]
+    facts |= {"audio_s": total, "load_average": os.getloadavg()[0], "threads": args.threads}
+    return facts
+
+
+def show(facts: dict[str, Any], console: Console) -> None:
+    """The tables, with ratios within this run."""
+    speed: dict[str, float] = facts["speed"]
+    peer = speed.get("sherpa-onnx fp32 greedy, 1 stream")
+    table = Table("configuration", "x real time", "RTF", "of sherpa-onnx fp32, 1 stream")
+    for name, value in speed.items():
+        ratio = f"{value / peer:.2f}" if peer else "-"
+        table.add_row(name, f"{value:.0f}", f"{1 / value:.4f}", ratio)
+    console.print(table)
+    for key, value in facts.items():
+        if key != "speed":
+            console.print(f"{key}: {value}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("manifests", type=Path, nargs="+")
+    parser.add_argument("--chunk", type=int, default=640, help="ms; sherpa-onnx uses the file's")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--streams", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=240.0, help="audio to use")
+    parser.add_argument("--no-sherpa", dest="sherpa", action="store_false")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    facts = measure(args, read(args.manifests, args.seconds))
+    show(facts, Console())
+    if args.json:
+        args.json.write_text(json.dumps(facts, indent=1))
+
+
+if __name__ == "__main__":
+    main()
