@@ -169,6 +169,9 @@ EXPLANATIONS: dict[str, str] = {
         "The language model is not a whole ARPA file over the tokens of this recogniser. Make "
         "one with tools/train_lm.py."
     ),
+    "asr.features.shape": "The recogniser was given sound that is not mono. Mix it down first.",
+    "asr.features.finished": "Audio came after the stream had been flushed. Start a new stream.",
+    "asr.checkpoint.bad": "The file is not a torch checkpoint of this model, or is damaged.",
     "asr.boost.phrase": "A phrase has a letter that none of the model's tokens can write.",
     # -- the command line
     "cli.unknown-code": "No error has that code. `streamer explain` lists them all.",
@@ -177,4 +180,10 @@ EXPLANATIONS: dict[str, str] = {
     "output.unwritable": (
         "A file cannot be made or replaced: no permission, no such folder, or it exists already."
     ),
+    "output.disk-full": (
+        "The disk is full. What was written before is complete; free some space and run again."
+    ),
+    # -- streamer top
+    "top.unreachable": "No service answers at that address, or it wants a key.",
+    "top.not-metrics": "What answers at that address does not show Prometheus metrics.",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -129,7 +130,7 @@ def markdown_table(classes: dict[str, type[Node]]) -> str:
 
 def _cells(kind: str, cls: type[Node]) -> tuple[list[str], list[str], list[str], list[str]]:
     ins, outs = cls.ports()
-    about = (cls.__doc__ or "").strip().splitlines()[:1]
+    about = _summary(cls)
     properties = cls.Config.model_json_schema()["properties"] if cls.Config.model_fields else {}
     settings = []
     for name, field in cls.Config.model_fields.items():
@@ -146,6 +147,11 @@ def _cells(kind: str, cls: type[Node]) -> tuple[list[str], list[str], list[str],
         [_port(port) for port in outs.values()],
         settings,
     )
+
+
+def _summary(cls: type[Node]) -> list[str]:
+    lines = (cls.__doc__ or "").strip().splitlines()[:1]
+    return [re.sub(r"(?::\w+:)?`+([^`]*)`+", r"\1", line) for line in lines]
 
 
 def _port(port: PortSpec) -> str:

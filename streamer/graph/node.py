@@ -22,7 +22,7 @@ Format = Mapping[str, Any]
 class NodeConfig(BaseModel):
     """Base of a node's settings: unknown keys are refused, values do not change later."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
 class Context(Protocol):

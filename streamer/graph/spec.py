@@ -13,7 +13,7 @@ __all__ = ["GraphFile", "NodeEntry", "Queue", "Reference", "Restart"]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, coerce_numbers_to_str=True)
 
 
 def _limit(value: Any) -> tuple[float | None, int | None]:

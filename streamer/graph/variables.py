@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from streamer.graph.problems import Problem, suggest
 from streamer.graph.yaml import Document, Path
@@ -20,8 +18,9 @@ _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*))?
 def substitute(document: Document, values: Mapping[str, str], used: set[str]) -> list[Problem]:
     """Replace variables in ``document.data``; ``$${`` stands for a literal ``${``.
 
-    A value that is nothing but a variable takes the type that the text has in YAML, so
-    ``${RATE:-16000}`` is a number. Adds the names that occur to ``used``.
+    A value that is nothing but a variable is a number if it looks like one, so
+    ``${RATE:-16000}`` fits where a number is wanted, and where a text is.
+    Adds the names that occur to ``used``.
     """
     problems: list[Problem] = []
     document.data = _walk(document.data, (), document, values, problems, used)
@@ -64,10 +63,13 @@ def _walk(
     return _typed(text) if whole and whole.group(1) else text
 
 
-def _typed(text: str) -> Any:
-    """What a plain YAML scalar of that text would be."""
-    try:
-        value = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError):
-        return text
-    return value if isinstance(value, bool | int | float) else text
+def _typed(text: str) -> str | int | float:
+    """A number where that loses nothing; the settings' own types do the rest."""
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        if str(value) == text and math.isfinite(value):
+            return value
+    return text

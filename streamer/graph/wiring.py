@@ -148,7 +148,7 @@ class Wiring:
         self, scope: Scope, text: str, document: Document, path: Path
     ) -> tuple[Made, PortSpec] | None:
         """The output port that ``node`` or ``node.output`` means."""
-        name, _, port = text.partition(".")
+        name, dot, port = text.partition(".")
         node = scope.nodes.get(name)
         if node is None:
             if name not in scope.broken:
@@ -161,9 +161,9 @@ class Wiring:
                 )
             return None
         known = list(node.outs if isinstance(node, Made) else node.scope.graph.outputs)
-        port = port or (known[0] if known else "")
+        port = known[0] if known and not dot else port
         if port not in known:
-            what = f"no output {port!r}" if port else "no outputs"
+            what = f"no output {port!r}" if dot else "no outputs"
             self._problem(
                 document,
                 path,

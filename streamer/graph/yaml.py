@@ -67,7 +67,8 @@ def read_yaml(text: str, file: str) -> Document:
                 mark, lines, file, "yaml.tab", "A tab stands in the indentation.", "Use spaces."
             )
         else:
-            problem = _at(mark, lines, file, "yaml.syntax", f"This is not YAML: {what}.", "")
+            hint = 'Between braces a variable needs quotes: "${NAME}".' if "${" in line else ""
+            problem = _at(mark, lines, file, "yaml.syntax", f"This is not YAML: {what}.", hint)
         raise GraphProblems([problem]) from None
     except Exception as error:  # the parser lets ValueError, IndexError and others through
         message = f"This is not YAML: {str(error).splitlines()[0] if str(error) else error!r}."

@@ -63,6 +63,12 @@ class Two(Node):
     async def process_b(self, item: Item) -> None: ...
 
 
+class Wants(Collect):
+    @classmethod
+    def needs(cls, config: Any) -> dict[str, dict[str, Any]]:
+        return {"inp": {"depth": 3}}
+
+
 class Convert(Node):
     converts = Item
     inp: In[Item]
@@ -84,6 +90,7 @@ REGISTRY = Registry(
         "text": Text,
         "sink": Collect,
         "needy": Needy,
+        "wants": Wants,
         "convert.item": Convert,
         "broken": "no.such.module:Thing",
     },
@@ -167,6 +174,12 @@ def test_a_graph_runs() -> None:
         ("  l: {use: source.live}\n  x: {use: sink, in: l, queue: {when_full: block}}\n",
          "graph.live-blocked", 5, 22, "drop_oldest"),
         ("  x: {use: graph, path: nope.yaml}\n", "graph.unreadable", 4, 25, "No such file"),
+        ("  x: {use: sink, in: src}\nchain: [src, xx]\n", "graph.unknown-node", 5, 14, "Did you"),
+        ("  x: {use: pass, in: src}\nchain: [src, x]\n",
+         "graph.too-many-inputs", 5, 9, "one source"),
+        ("  x: {use: sink, in: src.}\n", "graph.unknown-port", 4, 22, "no output ''"),
+        ("  x: {use: wants, in: {inp: src}}\n", "graph.format-mismatch", 4, 29, "needs depth 3"),
+        ("  x: {use: source.count, word: ${W}}\n", "yaml.syntax", 4, 33, "needs quotes"),
         ("stall: 3\n", "graph.unknown-key", 4, 1, "Did you mean 'stall_after'"),
     ],
 )  # fmt: skip
@@ -212,6 +225,49 @@ def test_variables() -> None:
     assert load(text).nodes["x"].config.rate == 8000
     config = load(text, RATE="44100", W="w").nodes["x"].config
     assert (config.rate, config.word) == (44100, "a-w-${c}")
+
+
+def test_a_number_is_a_text_where_a_text_is_wanted() -> None:
+    text = HEAD + "  x: {use: source.count, rate: '${N}', word: '${N}'}\n"
+    for value, rate in (("007", 7), ("16000", 16000)):
+        config = load(text, N=value).nodes["x"].config
+        assert (config.rate, config.word) == (rate, value)
+    assert problems(text, N="many")[0].code == "graph.bad-value"
+
+
+def test_settings_come_before_the_environment_and_must_occur() -> None:
+    text = HEAD + "  x: {use: source.count, word: '${W:-b}'}\n"
+    plan = load_text(text, "g.yaml", REGISTRY, settings={"W": "set"}, variables={"W": "env"})
+    assert plan.nodes["x"].config.word == "set"
+    with pytest.raises(GraphProblems, match="Did you mean 'WORD'") as caught:
+        load_text(
+            text.replace("W:", "WORD:"), "g.yaml", REGISTRY, settings={"WRD": "1"}, variables={}
+        )
+    assert caught.value.code == "graph.unknown-variable"
+
+
+def test_chains() -> None:
+    tail = "  a: {use: two}\n  b: {use: pass}\n  out: {use: sink}\n"
+    plan = load(HEAD + tail + "chain: [src, a.second, b, out]\n")
+    names = ["src.out -> a.a", "a.second -> b.inp", "b.out -> out.inp"]
+    assert [edge.name for edge in plan.edges] == names
+    plan = load(HEAD + tail + "chain: [[src, a, b, out], [a.second, out]]\n")
+    assert plan.edges[-1].name == "a.second -> out.inp" and len(plan.edges) == 4
+
+
+def test_anchors_and_merge_keys() -> None:
+    plan = load(
+        "version: 1\nnodes:\n"
+        "  a: &slow {use: source.count, rate: 8000}\n"
+        "  b: {<<: *slow, chunk: 1s}\n"
+    )
+    assert (plan.nodes["b"].config.rate, plan.nodes["b"].config.chunk) == (8000, 1)
+
+
+def test_anchors_that_explode_are_refused() -> None:
+    rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    rows += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    assert problems("\n".join(rows))[0].code == "yaml.syntax"
 
 
 def test_yaml_1_2_words_stay_words() -> None:
@@ -291,6 +347,28 @@ def test_a_sub_graph_with_parameters(tmp_path: Path) -> None:
     assert isinstance(sink, Collect) and len(sink.items) == 20
 
 
+def test_queues_of_sub_graphs(tmp_path: Path) -> None:
+    (tmp_path / "sub.yaml").write_text(SUB + "defaults: {queue: {max: 7s}}\n")
+    main = tmp_path / "main.yaml"
+    main.write_text(
+        "defaults: {queue: {max: 9s}}\n" + HEAD + "  sub: {use: graph, path: sub.yaml, in: src, "
+        "queue: {max: 1s}}\n  out: {use: sink, in: sub}\n"
+    )
+    plan = load_graph(main, REGISTRY, variables={})
+    limits = {edge.name: edge.queue.seconds for edge in plan.edges}
+    assert limits["src.out -> sub/first.a"] == 1
+    assert limits["sub/first.first -> sub/last.inp"] == 7
+    assert limits["sub/last.out -> out.inp"] == 9
+
+
+def test_a_sub_graph_has_no_restart(tmp_path: Path) -> None:
+    (tmp_path / "sub.yaml").write_text(SUB)
+    main = tmp_path / "main.yaml"
+    main.write_text(HEAD + "  s: {use: graph, path: sub.yaml, in: src, restart: never}\n")
+    with pytest.raises(GraphProblems, match="no setting 'restart'"):
+        load_graph(main, REGISTRY, variables={})
+
+
 def test_mistakes_in_a_sub_graph_name_its_file(tmp_path: Path) -> None:
     (tmp_path / "sub.yaml").write_text(SUB.replace("use: two", "use: tow"))
     main = tmp_path / "main.yaml"
@@ -320,7 +398,17 @@ def test_an_unreadable_file(tmp_path: Path) -> None:
 
 
 words = st.sampled_from(
-    ["version: 1\n", "nodes:\n", "  a: ", "  b: ", "{use: sink", "{use: pass", ", in: a", ", in: ["]
+    [
+        "chain: [a, b]\n",
+        "version: 1\n",
+        "nodes:\n",
+        "  a: ",
+        "  b: ",
+        "{use: sink",
+        "{use: pass",
+        ", in: a",
+        ", in: [",
+    ]
     + ["}", "]", "\n", "- ", "${X}", "*x", "&x ", "? ", "!!int ", "\t", "null", "{from: a}", "1e3"]
 )
 
