@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
@@ -48,15 +49,19 @@ class Result:
     cer: Score
 
 
-def make_runner(model: str, tokenizer: Path | None) -> Runner:
+def make_runner(model: str, tokenizer: Path | None, precision: Literal["fp32", "int8"]) -> Runner:
     """The one place that knows how a model is run; give it a checkpoint or a model folder."""
     path = Path(model)
+    if (path / "tokens.txt").exists() and list(path.glob("encoder*.onnx")):
+        from tools.onnx_runner import OnnxRunner
+
+        return OnnxRunner(path, precision)
     if path.suffix == ".pt" or (path / "checkpoint.pt").exists():
         from tools.asr_train.torch_runner import TorchRunner
 
         file = path if path.suffix == ".pt" else path / "checkpoint.pt"
         return TorchRunner(file, tokenizer or file.parent / "bpe.model")
-    raise SystemExit(f"{model} is neither a checkpoint (.pt) nor a folder that holds one")
+    raise SystemExit(f"{model} is neither a checkpoint (.pt) nor the folder of a model")
 
 
 def signal_to_noise(audio: np.ndarray) -> float:
@@ -165,7 +170,12 @@ def main() -> None:
         "--tokenizer", type=Path, help="bpe.model, when it is not beside the checkpoint"
     )
     parser.add_argument("--chunk", default="640", help="milliseconds, several with commas")
-    parser.add_argument("--search", default="greedy", help="greedy, ctc; several with commas")
+    parser.add_argument(
+        "--search",
+        default="greedy",
+        help="greedy, ctc; for folders also beam, ctc_beam, beam+lm, ctc_beam+lm; commas between",
+    )
+    parser.add_argument("--precision", choices=["fp32", "int8"], default="fp32", help="of a folder")
     parser.add_argument("--limit", type=int, help="only the first utterances of each manifest")
     parser.add_argument(
         "--snr", action="store_true", help="slice by estimated signal-to-noise ratio"
@@ -180,7 +190,7 @@ def main() -> None:
         utterances += [u for u in read_manifest(file) if normalise(u.text)][: args.limit]
     chunks = [int(c) for c in args.chunk.split(",")]
     began = time.monotonic()
-    runner = make_runner(args.model, args.tokenizer)
+    runner = make_runner(args.model, args.tokenizer, args.precision)
     results, texts = evaluate(
         runner, utterances, chunks, args.search.split(","), args.snr, args.speakers
     )

@@ -271,9 +271,8 @@ def main() -> None:
     write(levels, args.out, words, base)
     sizes = ", ".join(f"{len(grams):,} {n}-grams" for n, grams in enumerate(levels, 1))
     print(f"{args.out}: {sizes}, {args.out.stat().st_size / 1e6:.1f} MB")
-    print(
-        f"perplexity per token on {len(held)} held-out sentences: {perplexity(levels, held, base):.1f}"
-    )
+    found = perplexity(levels, held, base)
+    print(f"perplexity per token on {len(held)} held-out sentences: {found:.1f}")
 
 
 if __name__ == "__main__":
