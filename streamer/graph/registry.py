@@ -39,16 +39,15 @@ class Registry:
             module, _, name = target.partition(":")
             try:
                 target = getattr(importlib.import_module(module), name)
+                if not (isinstance(target, type) and issubclass(target, Node)):
+                    raise TypeError("it is not a Node class")
+                target.ports()
             except Exception as error:  # a plug-in may fail in any way
                 raise GraphError(
                     f"The node kind {kind!r} cannot be loaded from {module}: {error}.",
                     code="graph.broken-plugin",
                     hint="Install what it needs, or remove the plug-in.",
                 ) from error
-            if not (isinstance(target, type) and issubclass(target, Node)):
-                raise GraphError(
-                    f"The node kind {kind!r} is not a Node class.", code="graph.broken-plugin"
-                )
             self._targets[kind] = target
         return target
 
