@@ -49,7 +49,9 @@ class AsrMoonshine(Node):
         model: str = Field("moonshine-base-en", description="a model of `streamer models`")
         partials: bool = Field(True, description="whether to send partials")
         partial_interval: Seconds = Field(
-            0.0, description="media time between partials; 0: as often as the machine can"
+            0.0,
+            description="for files: partials at multiples of this, sent once the segment has "
+            "ended, the same at any pace; 0: while it is spoken, as often as the machine can",
         )
         max_segment: Seconds = Field(
             15.0, ge=8, le=30, description="longer speech is cut at its quietest place"
