@@ -7,7 +7,7 @@ SAMPLE ?= graphs/samples/austen.flac
 .PHONY: captions test test-slow lint install install-dev clean
 
 captions: install
-	$(BIN)/streamer run graphs/live-captions.yaml --set source=$(SAMPLE)
+	$(BIN)/streamer run graphs/live-captions.yaml --set SOURCE=$(SAMPLE)
 
 test: install-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest
