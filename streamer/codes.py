@@ -165,6 +165,8 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "asr.model.chunk": "The model does not serve that chunk size; the hint lists those it does.",
     "asr.model.ctc": "The model has no CTC head. Use the greedy or beam search.",
+    "asr.torch.missing": "The torch engine was asked for and torch is not installed.",
+    "asr.torch.no-cuda": "The torch engine was asked to use CUDA and there is no such device.",
     "asr.lm.bad": (
         "The language model is not a whole ARPA file over the tokens of this recogniser. Make "
         "one with tools/train_lm.py."

@@ -8,9 +8,15 @@ from typing import Any, Literal
 from pydantic import Field
 
 from streamer.asr.interop import load_engine
-from streamer.asr.streaming import Decoder, EndpointRules, RecogniserStream, StreamingRecogniser
+from streamer.asr.streaming import (
+    Decoder,
+    EndpointRules,
+    RecogniserStream,
+    StreamingEngine,
+    StreamingRecogniser,
+)
 from streamer.asr.streaming.search import SearchName, SearchSpec, build_search
-from streamer.errors import InputError
+from streamer.errors import InputError, ModelError
 from streamer.graph import In, Node, Out
 from streamer.graph.node import NodeConfig
 from streamer.graph.units import Seconds
@@ -45,7 +51,12 @@ class AsrTransducer(Node):
     class Config(NodeConfig):
         model: str = "conformer-t-en"
         """A name that ``streamer models`` lists, or a folder."""
+        engine: Literal["onnx", "torch"] = "onnx"
+        """torch needs the extra [torch] and a folder with checkpoint.pt."""
         precision: Literal["fp32", "int8"] = "int8"
+        """Of the ONNX engine."""
+        device: Literal["cpu", "cuda"] = "cpu"
+        """Of the torch engine."""
         chunk: Seconds = 0.32
         """Audio that is recognised at a time; longer is more accurate, shorter is sooner."""
         search: SearchName = "greedy"
@@ -73,7 +84,17 @@ class AsrTransducer(Node):
 
     async def start(self) -> None:
         c: AsrTransducer.Config = self.config
-        key = ("asr.transducer", c.model, c.precision, c.slots, c.threads, c.max_batch, c.max_wait)
+        shared = (
+            "model",
+            "engine",
+            "precision",
+            "device",
+            "slots",
+            "threads",
+            "max_batch",
+            "max_wait",
+        )
+        key = ("asr.transducer", *(getattr(c, name) for name in shared))
         recogniser = await self.ctx.resources.get(key, lambda: _recogniser(c))
         decoder = await self.ctx.resources.get(
             (*key, c.model_dump_json()), lambda: _decoder(recogniser, c)
@@ -121,8 +142,22 @@ def _recogniser(c: AsrTransducer.Config) -> StreamingRecogniser:
     folder = Path(c.model)
     if not folder.is_dir():
         folder = resolve(c.model, task="asr.streaming", rate=16000).files["tokens"].parent
-    engine = load_engine(folder, precision=c.precision, threads=c.threads, slots=c.slots)
-    return StreamingRecogniser(engine, max_batch=c.max_batch, max_wait=c.max_wait)
+    return StreamingRecogniser(_engine(folder, c), max_batch=c.max_batch, max_wait=c.max_wait)
+
+
+def _engine(folder: Path, c: AsrTransducer.Config) -> StreamingEngine:
+    if c.engine == "onnx":
+        return load_engine(folder, precision=c.precision, threads=c.threads, slots=c.slots)
+    try:
+        from streamer.asr.streaming.torch_engine import load_torch_engine
+    except ImportError:
+        raise ModelError(
+            "the torch engine needs torch, which is not installed",
+            code="asr.torch.missing",
+            hint="pip install 'streamer[torch]', or use the ONNX engine.",
+        ) from None
+    checkpoint, tokens = folder / "checkpoint.pt", folder / "tokens.txt"
+    return load_torch_engine(checkpoint, tokens, slots=c.slots, device=c.device)
 
 
 def _decoder(recogniser: StreamingRecogniser, c: AsrTransducer.Config) -> Decoder:

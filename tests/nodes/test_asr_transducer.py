@@ -73,6 +73,18 @@ def test_nan_is_reported_and_the_rest_still_heard() -> None:
     assert [r.error.code for r in engine.reports] == ["asr.features.not_finite"]
 
 
+def test_the_torch_engine_in_a_graph_or_a_sentence_that_says_what_is_missing() -> None:
+    text, audio = spoken(7)
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        with pytest.raises(StreamerError) as caught:
+            run(audio, engine="torch")
+        assert caught.value.code == "asr.torch.missing"
+    else:
+        assert [t.text for t, _ in run(audio, engine="torch") if t.final] == [text]
+
+
 @pytest.mark.parametrize(
     ("settings", "code"),
     [
