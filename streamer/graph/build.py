@@ -92,6 +92,10 @@ def _read(path: FilePath) -> str:
             code="graph.unreadable",
             hint="Save it as UTF-8.",
         ) from error
+    except ValueError as error:  # a zero byte in the path
+        raise InputError(
+            f"{str(path)!r} is not a path: {error}.", code="graph.unreadable", hint="Check it."
+        ) from error
 
 
 class _Builder:

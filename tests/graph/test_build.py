@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,7 @@ def test_a_graph_runs() -> None:
         ("  l: {use: source.live}\n  x: {use: sink, in: l, queue: {when_full: block}}\n",
          "graph.live-blocked", 5, 22, "drop_oldest"),
         ("  x: {use: graph, path: nope.yaml}\n", "graph.unreadable", 4, 25, "No such file"),
+        ("  x: {use: graph, path: \"a\\0\"}\n", "graph.unreadable", 4, 25, "null byte"),
         ("  x: {use: sink, in: src}\nchain: [src, xx]\n", "graph.unknown-node", 5, 14, "Did you"),
         ("  x: {use: pass, in: src}\nchain: [src, x]\n",
          "graph.too-many-inputs", 5, 9, "one source"),
@@ -418,5 +420,39 @@ words = st.sampled_from(
 def test_any_text_gives_a_plan_or_problems(text: str) -> None:
     try:
         load(text)
+    except GraphProblems as error:
+        assert error.problems
+
+
+leaves = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(),
+    st.sampled_from(["a", "a.first", "b", "sink", "two", "graph", "1s", "${X}", "", "unbounded"]),
+)  # fmt: skip
+anything = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["a", "from", "queue", "max", "inp"]), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+entries = st.fixed_dictionaries(
+    {"use": st.one_of(st.sampled_from(["source.live", "two", "sink", "graph", "needy"]), anything)},
+    optional=dict.fromkeys(("in", "queue", "restart", "path", "with", "rate"), anything),
+)
+files = st.fixed_dictionaries(
+    {"nodes": st.one_of(st.dictionaries(st.sampled_from(["a", "b", "c"]), entries), anything)},
+    optional={
+        "version": st.just(1),
+        **dict.fromkeys(("chain", "defaults", "inputs", "outputs", "parameters"), anything),
+    },
+)
+
+
+@settings(max_examples=150)
+@given(files)
+def test_any_values_give_a_plan_or_problems(values: dict[str, Any]) -> None:
+    try:
+        load(json.dumps({"version": 1, **values}))
     except GraphProblems as error:
         assert error.problems
