@@ -188,4 +188,5 @@ EXPLANATIONS: dict[str, str] = {
     # -- streamer top
     "top.unreachable": "No service answers at that address, or it wants a key.",
     "top.not-metrics": "What answers at that address does not show Prometheus metrics.",
+    "serve.certificate": "The TLS certificate or its key cannot be read or do not belong together.",
 }
