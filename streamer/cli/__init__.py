@@ -18,6 +18,8 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "captions": "Caption a file, standard input or the microphone.",
     "run": "Run a graph.",
+    "serve": "Serve a graph over websockets.",
+    "top": "Watch a running service.",
     "graph": "Check, draw and document graphs.",
     "init": "Start from a template.",
     "devices": "List microphones and speakers.",

@@ -114,7 +114,8 @@ def _source(source: str, fast: bool, rate: int, pcm: str) -> dict[str, Any]:
         return {"use": "source.stdin", "rate": rate, "format": pcm}
     kind, _, device = source.partition(":")
     if kind == "mic" and not Path(source).exists():
-        return {"use": "source.mic"} | ({"device": device} if device else {})
+        number = int(device) if device.isdigit() else device
+        return {"use": "source.mic"} | ({"device": number} if device else {})
     # A dollar sign in a file name is no variable.
     path = source.replace("${", "$${")
     return {"use": "source.file", "path": path, "pace": "fast" if fast else "realtime"}

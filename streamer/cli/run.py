@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +27,5 @@ def run(
     summary: Annotated[bool, typer.Option(help="Print where the time went, at the end.")] = True,
 ) -> None:
     """Run a graph. Ctrl-C stops its sources and finishes what was said; twice aborts."""
-    values = {**os.environ, **variables(assign or [])}
-    plan = load_graph(graph, registry(), variables=values)
+    plan = load_graph(graph, registry(), settings=variables(assign or []))
     run_plan(plan, trace=trace, summary=summary)

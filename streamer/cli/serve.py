@@ -1,0 +1,83 @@
+"""``streamer serve GRAPH``: the graph as a service, a session of it for each connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from streamer.cli._session import variables
+from streamer.graph.build import load_graph
+from streamer.nodes import registry
+from streamer.serve.auth import Keys
+from streamer.serve.limits import Limits
+from streamer.serve.service import Settings
+from streamer.serve.service import serve as run_service
+
+__all__ = ["serve"]
+
+
+def serve(
+    graph: Annotated[
+        Path, typer.Argument(help="A graph with session ends.", metavar="GRAPH.yaml")
+    ] = Path("graphs/serve-captions.yaml"),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8765,
+    wyoming_port: Annotated[
+        int | None, typer.Option(help="Port for Wyoming (Home Assistant).")
+    ] = None,
+    sessions: Annotated[int, typer.Option(help="Sessions at once.")] = 64,
+    queue: Annotated[int, typer.Option(help="Connections that may wait for a session.")] = 16,
+    idle: Annotated[float, typer.Option(help="Seconds of silence before a client is closed.")] = 30,
+    keys: Annotated[
+        Path | None, typer.Option(help="File of API keys; without it everybody may come in.")
+    ] = None,
+    new_key: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Print a new key and its line, and end.")
+    ] = None,
+    origin: Annotated[
+        list[str] | None, typer.Option(help="Origin that browsers may come from; repeatable.")
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option(help="PEM file, for wss.")] = None,
+    private_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
+    assign: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Fill ${NAME} in the graph."),
+    ] = None,
+) -> None:
+    """Serve a graph over websockets. SIGTERM or Ctrl-C finishes every session, then ends."""
+    if new_key is not None:
+        key, line = Keys.new(new_key)
+        typer.echo(f"key:  {key}\nline: {line}")
+        return
+    plan = load_graph(graph, registry(), settings=variables(assign or []))
+    settings = Settings(
+        host=host,
+        port=port,
+        wyoming_port=wyoming_port,
+        limits=Limits(sessions=sessions, queue=queue, idle=idle),
+        keys=Keys(keys),
+        origins=frozenset(origin) if origin else None,
+        certificate=certificate,
+        private_key=private_key,
+    )
+    console = Console(stderr=True, highlight=False)
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError):  # Windows
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, stop.set)
+        async with run_service(plan, settings) as (_, real_port):
+            scheme = "wss" if certificate else "ws"
+            console.print(f"Serving {plan.name} at {scheme}://{host}:{real_port}/v1/stream")
+            await stop.wait()
+            console.print("Finishing the open sessions.")
+
+    asyncio.run(main())

@@ -1,0 +1,137 @@
+"""The whole service: gateway, adapters, metrics, Wyoming, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streamer.errors import InputError
+from streamer.graph import ChannelStats, Engine, GraphPlan, Resources
+from streamer.nodes.session import SessionPort
+from streamer.serve.auth import Keys
+from streamer.serve.deepgram import deepgram
+from streamer.serve.gateway import Gateway, Page
+from streamer.serve.limits import Limits
+from streamer.serve.native import Native
+from streamer.serve.openai import openai
+from streamer.serve.sessions import Session, Sessions
+from streamer.serve.sherpa import sherpa
+from streamer.serve.vosk import vosk
+
+__all__ = ["Settings", "serve"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where and how to listen."""
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    wyoming_port: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    keys: Keys = field(default_factory=Keys)
+    origins: frozenset[str] | None = None
+    certificate: Path | None = None
+    private_key: Path | None = None
+    grace: float = 10.0
+    """Seconds that sessions have to finish at the end."""
+    languages: tuple[str, ...] = ("en",)
+
+
+@contextlib.asynccontextmanager
+async def serve(plan: GraphPlan, settings: Settings) -> AsyncIterator[tuple[Gateway, int]]:
+    """Serve ``plan`` until the block ends, then drain; yields the gateway and its port."""
+    async with Resources().lifetime() as resources, contextlib.AsyncExitStack() as stack:
+        sessions = Sessions(plan, settings.limits, resources)
+        gateway = Gateway(
+            sessions,
+            {
+                "/v1/stream": Native(),
+                "/vosk": vosk,
+                "/sherpa": sherpa,
+                "/": sherpa,  # its client program knows no path
+                "/v1/realtime": openai,
+                "/v1/listen": deepgram,
+            },
+            pages=_pages(sessions),
+            keys=settings.keys,
+            origins=settings.origins,
+            tls=_tls(settings),
+        )
+        await _warm_up(plan, resources)
+        port = await gateway.start(settings.host, settings.port)
+        if settings.wyoming_port is not None:
+            from streamer.serve.wyoming import serve_wyoming
+
+            await stack.enter_async_context(
+                serve_wyoming(
+                    sessions, settings.host, settings.wyoming_port, list(settings.languages)
+                )
+            )
+        try:
+            yield gateway, port
+        finally:
+            await gateway.stop(settings.grace)
+
+
+async def _warm_up(plan: GraphPlan, resources: Resources) -> None:
+    """Load the models before the first client waits for them."""
+    port = SessionPort()
+    await port.end()
+    engine = Engine(plan, session="warm-up", resources=resources, local={"session": port})
+    async with asyncio.timeout(120):
+        await engine.run()
+
+
+def _pages(sessions: Sessions) -> dict[str, Page]:
+    try:
+        from streamer.trace.prometheus import CONTENT_TYPE, Metrics
+    except ImportError:  # the extra [metrics] is not installed
+        return {}
+    metrics = Metrics(sessions.recorder, lambda: _edges(sessions))
+    active = metrics.gauge("streamer_sessions", "Sessions open now.")
+    waiting = metrics.gauge("streamer_sessions_waiting", "Connections waiting for a session.")
+    admitted = metrics.gauge("streamer_sessions_admitted", "Sessions opened since the start.")
+    refused = metrics.gauge("streamer_sessions_refused", "Connections refused since the start.")
+    audio = metrics.counter("streamer_audio_seconds", "Audio taken in by sessions that ended.")
+
+    def on_close(session: Session) -> None:
+        audio.inc(session.audio)
+        metrics.retire([channel.stats() for channel in session.engine.channels])
+
+    sessions.on_close = on_close
+
+    def render() -> bytes:
+        admission = sessions.admission
+        active.set(admission.active)
+        waiting.set(admission.waiting)
+        admitted.set(admission.admitted)
+        refused.set(admission.refused)
+        return metrics.render()
+
+    return {"/metrics": Page(render, CONTENT_TYPE, open=False)}
+
+
+def _edges(sessions: Sessions) -> Iterator[ChannelStats]:
+    for session in sessions.open.values():
+        for channel in session.engine.channels:
+            yield channel.stats()
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.certificate, settings.private_key)
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(
+            f"The certificate {settings.certificate} cannot be used: {error}.",
+            code="serve.certificate",
+            hint="Give a PEM file with --certificate and its key with --private-key.",
+        ) from error
+    return context
