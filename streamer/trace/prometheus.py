@@ -60,17 +60,28 @@ _GAUGES: Final = {
 class EdgeStats(Protocol):
     """What is read of an edge; :class:`streamer.graph.ChannelStats` has it."""
 
-    name: str
-    depth: int
-    media: float
-    oldest: float
-    accepted: int
-    dropped: int
-    dropped_seconds: float
-    coalesced: int
-    stale: int
-    discarded: int
-    senders_waiting: int
+    @property
+    def name(self) -> str: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def media(self) -> float: ...
+    @property
+    def oldest(self) -> float: ...
+    @property
+    def accepted(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def dropped_seconds(self) -> float: ...
+    @property
+    def coalesced(self) -> int: ...
+    @property
+    def stale(self) -> int: ...
+    @property
+    def discarded(self) -> int: ...
+    @property
+    def senders_waiting(self) -> int: ...
 
 
 class Metrics:
