@@ -11,6 +11,9 @@ from array import array
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from streamer.trace.histogram import Histogram
 
 __all__ = ["AGE", "BLOCKED", "WAIT", "WORK", "Recorder", "Span", "Track"]
@@ -77,6 +80,17 @@ class Recorder:
         ring[at + 3] = end
         ring[at + 4] = int(seconds * 1e6)
         self.written += 1
+
+    def child(self, capacity: int = 8192) -> Recorder:
+        """A recorder with the same histograms and spans of its own, for one session of many."""
+        child = Recorder(capacity)
+        child.tracks = self.tracks
+        return child
+
+    def rows(self) -> npt.NDArray[np.int64]:
+        """The spans still in the ring as int64 ``[n, 5]``, in no order; columns as in `Span`."""
+        count = min(self.written, self.capacity)
+        return np.frombuffer(self._ring, np.int64)[: count * _FIELDS].reshape(-1, _FIELDS).copy()
 
     def spans(self) -> Iterator[Span]:
         """The spans still in the ring, oldest first."""
