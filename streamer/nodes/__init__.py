@@ -7,6 +7,7 @@ __all__ = ["KINDS", "registry"]
 KINDS = {
     "asr.moonshine": "streamer.nodes.asr_moonshine:AsrMoonshine",
     "asr.transducer": "streamer.nodes.asr_transducer:AsrTransducer",
+    "asr.two_pass": "streamer.nodes.asr_two_pass:AsrTwoPass",
     "convert.audio": "streamer.nodes.convert_audio:ConvertAudio",
     "sink.jsonl": "streamer.nodes.sink_files:SinkJsonl",
     "sink.session": "streamer.nodes.session:SinkSession",

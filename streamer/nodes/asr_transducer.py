@@ -19,11 +19,12 @@ from streamer.asr.streaming.search import SearchName, SearchSpec, build_search
 from streamer.errors import InputError, ModelError
 from streamer.graph import In, Node, Out
 from streamer.graph.node import NodeConfig
+from streamer.graph.resources import Resources
 from streamer.graph.units import Seconds
 from streamer.hub import resolve
 from streamer.packets import AudioFrame, SpeechSpan, Transcript
 
-__all__ = ["AsrTransducer", "Endpoint"]
+__all__ = ["AsrTransducer", "Endpoint", "recogniser_for", "search_spec"]
 
 
 class Endpoint(NodeConfig):
@@ -84,20 +85,9 @@ class AsrTransducer(Node):
 
     async def start(self) -> None:
         c: AsrTransducer.Config = self.config
-        shared = (
-            "model",
-            "engine",
-            "precision",
-            "device",
-            "slots",
-            "threads",
-            "max_batch",
-            "max_wait",
-        )
-        key = ("asr.transducer", *(getattr(c, name) for name in shared))
-        recogniser = await self.ctx.resources.get(key, lambda: _recogniser(c))
+        recogniser = await recogniser_for(c, self.ctx.resources)
         decoder = await self.ctx.resources.get(
-            (*key, c.model_dump_json()), lambda: _decoder(recogniser, c)
+            ("asr.transducer", c.model_dump_json()), lambda: _decoder(recogniser, c)
         )
         self._stream = recogniser.open(decoder)
 
@@ -138,6 +128,20 @@ class AsrTransducer(Node):
                 await self.final.send(transcript)
 
 
+async def recogniser_for(c: AsrTransducer.Config, resources: Resources) -> StreamingRecogniser:
+    """The recogniser that all nodes with the same model settings share."""
+    shared = ("model", "engine", "precision", "device", "slots", "threads", "max_batch", "max_wait")
+    key = ("recogniser", *(getattr(c, name) for name in shared))
+    return await resources.get(key, lambda: _recogniser(c))
+
+
+def search_spec(c: AsrTransducer.Config) -> SearchSpec:
+    """What the settings say about the search."""
+    boost = dict.fromkeys(c.boost, c.boost_score)
+    lm = Path(c.lm) if c.lm else None
+    return SearchSpec(c.search, c.beam, lm, c.lm_weight, c.lm_bonus, boost)
+
+
 def _recogniser(c: AsrTransducer.Config) -> StreamingRecogniser:
     folder = Path(c.model)
     if not folder.is_dir():
@@ -162,13 +166,7 @@ def _engine(folder: Path, c: AsrTransducer.Config) -> StreamingEngine:
 
 def _decoder(recogniser: StreamingRecogniser, c: AsrTransducer.Config) -> Decoder:
     engine = recogniser.engine
-    spec = SearchSpec(
-        c.search,
-        c.beam,
-        Path(c.lm) if c.lm else None,
-        c.lm_weight,
-        c.lm_bonus,
-        dict.fromkeys(c.boost, c.boost_score),
-    )
     rules = EndpointRules(**c.endpoint.model_dump())
-    return Decoder(engine, build_search(engine, spec), engine.info.chunk_of(c.chunk), rules)
+    return Decoder(
+        engine, build_search(engine, search_spec(c)), engine.info.chunk_of(c.chunk), rules
+    )
