@@ -74,7 +74,8 @@ class AsrMoonshine(Node):
         self._jobs: deque[tuple[Segment, int | None]] = deque()
         """Segments to decode, each up to an index for a partial, or None for the final."""
         self._count = 0
-        self._busy = False
+        self._current: Segment | None = None
+        """The segment being decoded."""
         self._ended = False
         self._news = asyncio.Condition()
         self.ctx.spawn(self._work())
@@ -149,14 +150,15 @@ class AsrMoonshine(Node):
         keep = [self._ring.end - HISTORY]
         if self._open is not None:
             keep.append(self._open.begin)
+        if self._current is not None:
+            keep.append(self._current.begin)
         keep += [segment.begin for segment, _ in self._jobs]
-        if not self._busy:
-            self._ring.forget(min(keep))
+        self._ring.forget(min(keep))
 
     async def _settle(self) -> None:
         async with self._news:
             self._news.notify_all()
-            await self._news.wait_for(lambda: not self._jobs and not self._busy)
+            await self._news.wait_for(lambda: not self._jobs and self._current is None)
 
     # -- decoding ----------------------------------------------------------------------------
 
@@ -164,15 +166,15 @@ class AsrMoonshine(Node):
         """Finals in order; when there are none, a partial of the open segment."""
         while True:
             async with self._news:
-                self._busy = False
+                self._current = None
                 self._news.notify_all()
                 await self._news.wait_for(lambda: self._next() is not None)
                 job = self._next()
                 assert job is not None
                 if self._jobs:
                     self._jobs.popleft()
-                self._busy = True
-            segment, upto = job
+                segment, upto = job
+                self._current = segment
             if upto is None:
                 await self._finalise(segment)
             else:
