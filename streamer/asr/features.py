@@ -83,6 +83,7 @@ class FeatureStream:
 
     def __init__(self, options: knf.FbankOptions | None = None) -> None:
         self._options = options or fbank_options()
+        self._bins: int = self._options.mel_opts.num_bins
         self._fbank = knf.OnlineFbank(self._options)
         self._taken = 0
         self._samples = 0
@@ -114,7 +115,7 @@ class FeatureStream:
                 hint="Mix the channels down first.",
             )
         if audio.size == 0:
-            return np.empty((0, NUM_MEL), np.float32)
+            return np.empty((0, self._bins), np.float32)
         if not np.isfinite(audio).all():
             raise InputError(
                 "the audio holds NaN or infinite samples",
@@ -140,7 +141,7 @@ class FeatureStream:
     def _take(self) -> NDArray[np.float32]:
         ready = self._fbank.num_frames_ready if self._samples else 0
         count = ready - self._taken
-        out = np.empty((max(count, 0), NUM_MEL), np.float32)
+        out = np.empty((max(count, 0), self._bins), np.float32)
         for row in range(count):
             out[row] = self._fbank.get_frame(self._taken + row)
         if count > 0:

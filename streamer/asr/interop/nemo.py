@@ -63,6 +63,7 @@ class NemoLayout(Layout):
             chunk=shift // sub,
             subsampling=sub,
             overlap=window - shift,
+            mel=meta.integer("feat_dim", 80),
             silent=frozenset(i for i, name in enumerate(names) if name == "<unk>"),
             has_ctc=outputs > 5,
         )

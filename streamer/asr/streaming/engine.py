@@ -41,6 +41,7 @@ class ModelInfo:
     subsampling: int
     overlap: int
     features: Literal["slaney", "kaldi"] = "slaney"
+    mel: int = 80
     silent: frozenset[int] = field(default_factory=frozenset)
     tail_rows: int = 40
     max_symbols: int = 10

@@ -9,7 +9,6 @@ import numpy as np
 from streamer.asr.features import (
     FRAME_SHIFT,
     LOG_FLOOR,
-    NUM_MEL,
     FeatureStream,
     fbank_options,
     kaldi_options,
@@ -38,11 +37,11 @@ class Windows:
         self._info = info
         self._chunk = chunk
         self._shift = chunk * info.subsampling
-        self._features = FeatureStream(
-            fbank_options() if info.features == "slaney" else kaldi_options()
-        )
+        options = fbank_options() if info.features == "slaney" else kaldi_options()
+        options.mel_opts.num_bins = info.mel
+        self._features = FeatureStream(options)
         self._waiting: list[Samples] = []
-        self._rows: Floats = np.empty((0, NUM_MEL), np.float32)
+        self._rows: Floats = np.empty((0, info.mel), np.float32)
         self._samples = 0
         self._taken = 0
         self._ended = False
@@ -94,7 +93,7 @@ class Windows:
         window, self._rows = self._rows[:size], self._rows[self._shift :]
         self._taken += 1
         if len(window) < size:
-            silence = np.full((size - len(window), NUM_MEL), LOG_FLOOR, np.float32)
+            silence = np.full((size - len(window), self._info.mel), LOG_FLOOR, np.float32)
             window = np.concatenate([window, silence])
         return window
 

@@ -80,11 +80,11 @@ def write_tokens(folder: Path, blank_last: bool) -> None:
     (folder / "tokens.txt").write_text(text, encoding="utf-8")
 
 
-def subsample(g: Graph, x: str, rows: int, frames: int, factor: int) -> str:
-    """``[N, 80, rows] -> [N, frames, DIM]``; features are brought to a small scale."""
+def subsample(g: Graph, x: str, rows: int, frames: int, factor: int, mel: int = 80) -> str:
+    """``[N, mel, rows] -> [N, frames, DIM]``; features are brought to a small scale."""
     kernel = rows - factor * (frames - 1)
     scaled = g.node("Mul", g.node("Add", x, g.constant(8.0)), g.constant(0.3))
-    y = g.node("Conv", scaled, g.weight(DIM, 80, kernel), strides=[factor])
+    y = g.node("Conv", scaled, g.weight(DIM, mel, kernel), strides=[factor])
     return g.node("Tanh", g.node("Transpose", y, perm=[0, 2, 1]))
 
 
@@ -221,13 +221,14 @@ def write_nemo(folder: Path, **changes: object) -> Path:
     """NeMo cache-aware layout with a recurrent predictor of two layers; blank is last."""
     layers, cache, width, kernel, chunk, hidden = 2, 6, DIM, 4, 4, 16
     rows, shift = chunk * 8 + 9, chunk * 8
+    mel = int(str(changes.get("feat_dim", 80)))
     g = Graph(3)
-    x = g.input("audio_signal", ["N", 80, "T"])
+    x = g.input("audio_signal", ["N", mel, "T"])
     length = g.input("length", ["N"], TensorProto.INT64)
     channel = g.input("cache_last_channel", ["N", layers, cache, width])
     time = g.input("cache_last_time", ["N", layers, width, kernel])
     valid = g.input("cache_last_channel_len", ["N"], TensorProto.INT64)
-    y = subsample(g, x, rows, chunk, 8)
+    y = subsample(g, x, rows, chunk, 8, mel)
     past = g.node("Add", g.mean(channel, [1, 2]), g.mean(time, [1, 3]))
     share = g.node("Mul", g.node("Cast", valid, to=1), g.constant(0.1))
     y = g.node("Add", g.node("Add", y, g.unsqueeze(past, 1)), g.unsqueeze(share, 1, 2))
