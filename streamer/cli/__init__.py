@@ -93,7 +93,8 @@ def main(argv: list[str] | None = None) -> None:
     except StreamerError as error:
         if debug:
             raise
-        _print_error(error)
+        if not error.shown:
+            _print_error(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

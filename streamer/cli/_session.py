@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from streamer.errors import OutputError
+from streamer.errors import OutputError, StreamerError
 from streamer.graph import Engine, GraphPlan, Report, Source
 from streamer.trace import write_chrome_trace
 from streamer.trace.summary import summarise
@@ -48,6 +48,8 @@ def run_plan(
 
     def show(report: Report) -> None:
         console.print(f"[yellow]{escape(report.node)}:[/] {escape(str(report.error))}")
+        if isinstance(report.error, StreamerError):
+            report.error.shown = True
 
     engine = Engine(plan, on_report=show)
     try:

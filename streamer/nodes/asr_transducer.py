@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,15 +144,15 @@ def search_spec(c: AsrTransducer.Config) -> SearchSpec:
 
 
 def _recogniser(c: AsrTransducer.Config) -> StreamingRecogniser:
-    folder = Path(c.model)
-    if not folder.is_dir():
-        folder = resolve(c.model, task="asr.streaming", rate=16000).files["tokens"].parent
-    return StreamingRecogniser(_engine(folder, c), max_batch=c.max_batch, max_wait=c.max_wait)
+    model: Path | Mapping[str, Path] = Path(c.model)
+    if not Path(c.model).is_dir():
+        model = resolve(c.model, task="asr.streaming", rate=16000).files
+    return StreamingRecogniser(_engine(model, c), max_batch=c.max_batch, max_wait=c.max_wait)
 
 
-def _engine(folder: Path, c: AsrTransducer.Config) -> StreamingEngine:
+def _engine(model: Path | Mapping[str, Path], c: AsrTransducer.Config) -> StreamingEngine:
     if c.engine == "onnx":
-        return load_engine(folder, precision=c.precision, threads=c.threads, slots=c.slots)
+        return load_engine(model, precision=c.precision, threads=c.threads, slots=c.slots)
     try:
         from streamer.asr.streaming.torch_engine import load_torch_engine
     except ImportError:
@@ -160,6 +161,7 @@ def _engine(folder: Path, c: AsrTransducer.Config) -> StreamingEngine:
             code="asr.torch.missing",
             hint="pip install 'streamer[torch]', or use the ONNX engine.",
         ) from None
+    folder = model if isinstance(model, Path) else model["tokens"].parent
     checkpoint, tokens = folder / "checkpoint.pt", folder / "tokens.txt"
     return load_torch_engine(checkpoint, tokens, slots=c.slots, device=c.device)
 

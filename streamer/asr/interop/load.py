@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -20,18 +21,31 @@ Precision = Literal["fp32", "int8"]
 
 
 def load_engine(
-    folder: Path, *, precision: Precision = "fp32", threads: int = 1, slots: int = 64
+    model: Path | Mapping[str, Path],
+    *,
+    precision: Precision = "fp32",
+    threads: int = 1,
+    slots: int = 64,
 ) -> OnnxEngine:
-    """The streaming transducer in ``folder``: our own export, or a public one.
+    """A streaming transducer: our own export, or a public one in a layout of sherpa-onnx.
 
-    ``folder`` holds ``encoder*.onnx``, ``decoder*.onnx``, ``joiner*.onnx`` and ``tokens.txt`` in
-    one of sherpa-onnx's layouts (NeMo cache-aware, conformer, zipformer2). ``slots`` is the
-    number of sessions that may be open at once. Raises :class:`ModelError` (``asr.model.*``).
+    ``model`` is a folder with ``encoder*.onnx``, ``decoder*.onnx``, ``joiner*.onnx`` and
+    ``tokens.txt``, or the files by these names (``encoder.int8`` and so on where there are both
+    precisions; what there is only once is taken as it is). Layouts: NeMo cache-aware,
+    conformer, zipformer2. ``slots`` is the number of sessions that may be open at once. Raises
+    :class:`ModelError` (``asr.model.*``).
     """
-    paths = {part: find(folder, part, precision) for part in ("encoder", "decoder", "joiner")}
+    parts = ("encoder", "decoder", "joiner")
+    if isinstance(model, Path):
+        paths = {part: find(model, part, precision) for part in parts}
+        tokens = model / "tokens.txt"
+    else:
+        suffix = ".int8" if precision == "int8" else ""
+        paths = {part: model.get(part + suffix) or model[part] for part in parts}
+        tokens = model["tokens"]
     encoder, decoder = (open_session(paths[part], threads) for part in ("encoder", "decoder"))
     joiner = open_session(paths["joiner"], threads)
-    layout = _layout(paths["encoder"], encoder, paths["decoder"], decoder)
+    layout = _layout(paths["encoder"], encoder, paths["decoder"], decoder, tokens)
     _check_states(paths["encoder"], encoder, layout)
     _check_vocabulary(paths["joiner"], joiner, layout)
     return OnnxEngine(layout, encoder, decoder, joiner, slots)
@@ -63,9 +77,9 @@ def _layout(
     encoder: ort.InferenceSession,
     decoder_path: Path,
     decoder: ort.InferenceSession,
+    tokens: Path,
 ) -> Layout:
     meta = Metadata(encoder_path, encoder)
-    tokens = encoder_path.parent / "tokens.txt"
     if len(decoder.get_outputs()) > 1:
         return NemoLayout(meta, tokens, len(encoder.get_outputs()))
     kind = meta.text("model_type")
