@@ -36,7 +36,7 @@ class OnnxRunner:
         precision: Precision = "fp32",
         *,
         weight: float = 0.3,
-        bonus: float = 0.5,
+        bonus: float = 1.5,
         threads: int = 2,
         batch: int = 16,
     ) -> None:

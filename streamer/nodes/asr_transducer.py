@@ -66,7 +66,8 @@ class AsrTransducer(Node):
         lm: str = ""
         """An ARPA file made by tools/train_lm.py; for beam and ctc_beam."""
         lm_weight: float = Field(0.3, ge=0)
-        lm_bonus: float = 0.0
+        lm_bonus: float = 1.5
+        """Added per token, since a language model makes every token cost something."""
         boost: list[str] = []
         """Phrases to listen for."""
         boost_score: float = Field(0.5, gt=0)

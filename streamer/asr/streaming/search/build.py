@@ -28,7 +28,7 @@ class SearchSpec:
     beam: int = 4
     lm: Path | None = None
     lm_weight: float = 0.3
-    lm_bonus: float = 0.0
+    lm_bonus: float = 1.5
     boost: Mapping[str, float] = field(default_factory=dict)
 
 
