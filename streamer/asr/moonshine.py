@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from streamer.asr._ort_format import open_optimised
 from streamer.asr._tokenizer import PieceTokenizer
 from streamer.errors import ModelError
 from streamer.packets import Samples
@@ -114,6 +115,8 @@ def _session(path: Path) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
+        if path.suffix == ".ort":
+            return open_optimised(path, options)
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from streamer import hub
@@ -64,6 +65,19 @@ def test_a_forced_prefix_stands(model: Moonshine, sentence: Samples, decoded: De
     assert kept.tokens == decoded.tokens
     other = model.decode(sentence, forced=(999, *decoded.tokens[:2]))
     assert other.tokens[:3] == (999, *decoded.tokens[:2])
+
+
+def test_unpacked_weights_give_what_the_published_file_gives(
+    sentence: Samples, decoded: Decoded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plain(path: Path, options: ort.SessionOptions) -> ort.InferenceSession:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr("streamer.asr.moonshine.open_optimised", plain)
+    files = hub.resolve("moonshine-base-en").files
+    expected = Moonshine(files["encoder"], files["decoder"], files["tokenizer"]).decode(sentence)
+    assert decoded.tokens == expected.tokens
+    assert np.allclose(decoded.probabilities, expected.probabilities, atol=1e-3)
 
 
 @pytest.mark.parametrize("length", [0, 1, 399, 7999])
