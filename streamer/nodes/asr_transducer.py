@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from streamer.asr.interop import load_engine
 from streamer.asr.streaming import (
@@ -51,6 +51,8 @@ class AsrTransducer(Node):
     final: Out[Transcript]
 
     class Config(NodeConfig):
+        model_config = ConfigDict(use_attribute_docstrings=True)
+
         model: str = "conformer-t-en"
         """A name that ``streamer models`` lists, or a folder."""
         engine: Literal["onnx", "torch"] = "onnx"
@@ -63,6 +65,7 @@ class AsrTransducer(Node):
         """Audio that is recognised at a time; longer is more accurate, shorter is sooner."""
         search: SearchName = "greedy"
         beam: int = Field(4, ge=1, le=64)
+        """Hypotheses that beam and ctc_beam keep."""
         lm: str = ""
         """An ARPA file made by tools/train_lm.py; for beam and ctc_beam."""
         lm_weight: float = Field(0.3, ge=0)
@@ -76,8 +79,10 @@ class AsrTransducer(Node):
         slots: int = Field(64, ge=1)
         """Sessions that may use the model at once."""
         threads: int = Field(1, ge=1)
+        """Of the ONNX engine."""
         max_batch: int = Field(32, ge=1)
         max_wait: Seconds = 0.005
+        """How long an idle engine waits for other sessions to share a batch."""
 
     _stream: RecogniserStream | None = None
 
