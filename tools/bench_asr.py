@@ -4,13 +4,15 @@
     bench_asr.py MODEL_FOLDER MANIFEST.tsv... [--chunk 640] [--threads 2] [--streams 32] [--json F]
 
 Real-time factor of one stream; throughput of many streams at once; int8 against fp32; what each
-search costs; memory of a session's state; compute time from the end of a window's audio to its
-partial. The machine should be idle: the load average is printed with the results.
+search costs; memory of a session's state; computing time of a window; time from the end of an
+utterance's first word to its first partial. The machine should be idle: the load average is
+printed with the results.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import sys
@@ -35,18 +37,18 @@ from streamer.audio.resample import Resampler
 Audio = NDArray[np.float32]
 NO_ENDPOINT = EndpointRules(None, None, None)
 ROUNDS = 3
+WORDS = Path(__file__).parent / "data" / "librispeech-other-dev-words.tsv"
 
 
-def read(manifests: Sequence[Path], seconds: float) -> list[Audio]:
-    """Utterances of the manifests, up to ``seconds`` in all."""
-    audio: list[Audio] = []
+def read(manifests: Sequence[Path], seconds: float) -> dict[str, Audio]:
+    """Utterances of the manifests by name, up to ``seconds`` in all."""
+    audio: dict[str, Audio] = {}
     for manifest in manifests:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
-        column = lines[0].split("\t").index("path")
-        for line in lines[1:]:
-            if sum(a.size for a in audio) > seconds * 16000:
-                return audio
-            audio.append(load(manifest.parent / line.split("\t")[column]))
+        with manifest.open(encoding="utf-8", newline="") as lines:
+            for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
+                if sum(a.size for a in audio.values()) > seconds * 16000:
+                    return audio
+                audio[row["utt_id"]] = load(manifest.parent / row["path"])
     return audio
 
 
@@ -115,8 +117,39 @@ def partial_latency(decoder: Decoder, audio: Sequence[Audio]) -> NDArray[np.floa
     return np.array(took[1:])  # the first computes all features of its recording
 
 
-def measure(args: argparse.Namespace, audio: list[Audio]) -> dict[str, Any]:
+def first_partials(
+    decoder: Decoder, utterances: dict[str, Audio], ends: dict[str, float]
+) -> list[float]:
+    """Milliseconds from the end of each utterance's first word to its first partial.
+
+    Audio comes in frames of 20 ms as if it were spoken now; computing time counts.
+    """
+    found = []
+    for name in utterances.keys() & ends.keys():
+        stream, samples = decoder.open(), utterances[name]
+        for at in range(0, samples.size, 320):
+            stream.windows.accept(samples[at : at + 320])
+            begin = time.perf_counter()
+            said = decoder.step([stream])[0] if stream.windows.ready else []
+            if said:
+                heard = (at + 320) / 16000 + time.perf_counter() - begin
+                found.append(1000 * (heard - ends[name]))
+                break
+        stream.close()
+    return found
+
+
+def first_word_ends(path: Path) -> dict[str, float]:
+    """Where the first word of each utterance ends (s), from a table of aligned words."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return {r["utt_id"]: float(r["end"]) for r in rows if r["index"] == "0" and r["end"]}
+
+
+def measure(args: argparse.Namespace, utterances: dict[str, Audio]) -> dict[str, Any]:
     """Every configuration in turn, ``ROUNDS`` times over, so that all see the same machine."""
+    audio = list(utterances.values())
+    ends = first_word_ends(args.words)
     total = sum(a.size for a in audio) / 16000
     runs: dict[str, Callable[[Sequence[Audio]], list[str]]] = {}
     facts: dict[str, Any] = {}
@@ -143,6 +176,13 @@ def measure(args: argparse.Namespace, audio: list[Audio]) -> dict[str, Any]:
                 facts[f"window_{precision}_ms"] = [
                     float(np.percentile(found, q)) for q in (50, 90, 99)
                 ]
+                for served in engine.info.chunks:
+                    soon = Decoder(engine, decoder.search, served, NO_ENDPOINT)
+                    if late := first_partials(soon, utterances, ends):
+                        ms = round(served * engine.info.frame_seconds * 1000)
+                        facts[f"first_partial_{precision}_{ms}ms_chunks"] = [
+                            float(np.percentile(late, q)) for q in (50, 90)
+                        ]
         if args.sherpa:
             for batch in (1, args.streams):
                 label = f"sherpa-onnx {precision} greedy, {batch} stream{'s' * (batch > 1)}"
@@ -187,6 +227,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--streams", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=240.0, help="audio to use")
+    parser.add_argument("--words", type=Path, default=WORDS, help="aligned words, for latency")
     parser.add_argument("--no-sherpa", dest="sherpa", action="store_false")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
