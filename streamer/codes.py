@@ -167,6 +167,7 @@ EXPLANATIONS: dict[str, str] = {
     "asr.model.ctc": "The model has no CTC head. Use the greedy or beam search.",
     "asr.torch.missing": "The torch engine was asked for and torch is not installed.",
     "asr.torch.no-cuda": "The torch engine was asked to use CUDA and there is no such device.",
+    "asr.lm.missing": "The language model of the model was asked for, and it brings none.",
     "asr.lm.bad": (
         "The language model is not a whole ARPA file over the tokens of this recogniser. Make "
         "one with tools/train_lm.py."

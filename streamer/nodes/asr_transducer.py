@@ -67,7 +67,7 @@ class AsrTransducer(Node):
         beam: int = Field(4, ge=1, le=64)
         """Hypotheses that beam and ctc_beam keep."""
         lm: str = ""
-        """An ARPA file made by tools/train_lm.py; for beam and ctc_beam."""
+        """An ARPA file made by tools/train_lm.py, or `own` for the model's; with beam, ctc_beam."""
         lm_weight: float = Field(0.3, ge=0)
         lm_bonus: float = 1.5
         """Added per token, since a language model makes every token cost something."""
@@ -143,10 +143,23 @@ async def recogniser_for(c: AsrTransducer.Config, resources: Resources) -> Strea
 
 
 def search_spec(c: AsrTransducer.Config) -> SearchSpec:
-    """What the settings say about the search."""
+    """What the settings say about the search. Blocking: it may look a model up."""
     boost = dict.fromkeys(c.boost, c.boost_score)
-    lm = Path(c.lm) if c.lm else None
-    return SearchSpec(c.search, c.beam, lm, c.lm_weight, c.lm_bonus, boost)
+    return SearchSpec(c.search, c.beam, _lm(c), c.lm_weight, c.lm_bonus, boost)
+
+
+def _lm(c: AsrTransducer.Config) -> Path | None:
+    if c.lm != "own":
+        return Path(c.lm) if c.lm else None
+    folder = Path(c.model)
+    path = folder / "lm.arpa.gz" if folder.is_dir() else resolve(c.model).files.get("lm")
+    if path is None:
+        raise ModelError(
+            f"the model {c.model!r} brings no language model",
+            code="asr.lm.missing",
+            hint="Name a file as `lm`, or leave the setting out.",
+        )
+    return path
 
 
 def _recogniser(c: AsrTransducer.Config) -> StreamingRecogniser:

@@ -68,7 +68,7 @@ class AsrTwoPass(Node):
         recogniser = await recogniser_for(c, self.ctx.resources)
         engine = recogniser.engine
         chunk = engine.info.chunk_of(c.chunk)
-        search = await self.ctx.call(build_search, engine, search_spec(c))
+        search = await self.ctx.call(lambda: build_search(engine, search_spec(c)))
         rules = EndpointRules(None, None, None)
         self._moonshine: Moonshine = await self.ctx.resources.get(
             ("moonshine", c.second), lambda: _load(c.second)

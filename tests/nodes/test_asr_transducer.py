@@ -91,6 +91,8 @@ def test_the_torch_engine_in_a_graph_or_a_sentence_that_says_what_is_missing() -
         ({"chunk": "200ms"}, "asr.model.chunk"),
         ({"model": "/nowhere"}, "model.unknown"),
         ({"lm": "/nowhere.arpa", "search": "beam"}, "asr.lm.bad"),
+        ({"lm": "own", "search": "beam"}, "asr.lm.bad"),
+        ({"lm": "own", "model": "moonshine-base-en"}, "model.unfit"),
         ({"boost": ["caf\u00e9"]}, "asr.boost.phrase"),
     ],
 )
