@@ -87,6 +87,10 @@ class Stream:
 class Speech(Source):
     audio: Out[AudioFrame]
 
+    @classmethod
+    def gives(cls, config: Any) -> dict[str, dict[str, Any]]:
+        return {"audio": {"rate": RATE, "channels": 1}}
+
     async def run(self) -> None:
         stream: Stream = self.ctx.local["stream"]
         begin = self.ctx.local["begin"] = self.ctx.now_ns()

@@ -57,7 +57,7 @@ class AsrMoonshine(Node):
             15.0, ge=8, le=30, description="longer speech is cut at its quietest place"
         )
         agreement: Seconds = Field(
-            1.0, description="hypotheses must agree for so long before words are stable"
+            2.0, description="hypotheses must agree for so long before words are stable"
         )
 
     @classmethod
