@@ -32,6 +32,7 @@ class Segment:
     _hypothesis: Decoded = field(default_factory=lambda: Decoded((), ()))
 
     def __post_init__(self) -> None:
+        self._shown: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
         self._agreement = LocalAgreement(self.model.tokenizer.starts_word, self.agreement)
 
     def decode(self, samples: Samples) -> Decoded:
@@ -42,15 +43,25 @@ class Segment:
         )
 
     def partial(self, decoded: Decoded, heard_to: int) -> Transcript | None:
-        """The next partial, or None if nothing has changed."""
+        """The next partial, or None if nothing has changed.
+
+        The newest word is held back unless it is the only one: half heard, it is mostly wrong.
+        """
         self.decoded_to = heard_to
-        unchanged = decoded.tokens == self._hypothesis.tokens
-        before = len(self._agreement.stable)
         self._hypothesis = decoded
         stable = self._agreement.update(decoded.tokens, heard_to)
-        if (unchanged and len(stable) == before) or not decoded.tokens:
+        keep = self._before_last_word(decoded.tokens)
+        keep = max(keep, len(stable)) or len(decoded.tokens)
+        shown = Decoded(decoded.tokens[:keep], decoded.probabilities[:keep])
+        if not shown.tokens or (shown.tokens, stable) == self._shown:
             return None
-        return self._transcript(decoded, heard_to, len(self.model.tokenizer.decode(stable)))
+        self._shown = (shown.tokens, stable)
+        return self._transcript(shown, heard_to, len(self.model.tokenizer.decode(stable)))
+
+    def _before_last_word(self, tokens: tuple[int, ...]) -> int:
+        """The index at which the last word begins."""
+        starts = self.model.tokenizer.starts_word
+        return next((i for i in range(len(tokens) - 1, 0, -1) if starts(tokens[i])), 0)
 
     def final(self, decoded: Decoded | None = None) -> Transcript:
         """The last word on this segment; without ``decoded`` the newest hypothesis stands."""

@@ -19,19 +19,23 @@ __all__ = ["VadSilero"]
 
 
 class VadSilero(Node):
-    """Silero VAD; the settings are those of :class:`SpeechSegmenter`."""
+    """Silero VAD: where speech begins and ends."""
 
     kind = "vad.silero"
     audio: In[AudioFrame]
     speech: Out[SpeechSpan]
 
     class Config(NodeConfig):
-        threshold: float = Field(0.5, gt=0, lt=1)
-        negative_threshold: float = Field(0.35, gt=0, lt=1)
-        min_speech: Seconds = 0.096
-        min_silence: Seconds = 0.5
-        pre_roll: Seconds = 0.25
-        hang_over: Seconds = 0.2
+        threshold: float = Field(0.5, gt=0, lt=1, description="probability that begins speech")
+        negative_threshold: float = Field(
+            0.35, gt=0, lt=1, description="probability below which speech may end"
+        )
+        min_speech: Seconds = Field(0.096, description="shorter sounds are no speech")
+        min_silence: Seconds = Field(
+            0.7, description="silence that ends speech; less is faster and costs accuracy"
+        )
+        pre_roll: Seconds = Field(0.25, description="audio kept before speech begins")
+        hang_over: Seconds = Field(0.2, description="audio kept after the voice stops")
 
     _stream: SpeechStream
 

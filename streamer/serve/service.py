@@ -18,6 +18,7 @@ from streamer.serve.gateway import Gateway, Page
 from streamer.serve.limits import Limits
 from streamer.serve.native import Native
 from streamer.serve.openai import openai
+from streamer.serve.page import pages
 from streamer.serve.sessions import Session, Sessions
 from streamer.serve.sherpa import sherpa
 from streamer.serve.vosk import vosk
@@ -57,7 +58,7 @@ async def serve(plan: GraphPlan, settings: Settings) -> AsyncIterator[tuple[Gate
                 "/v1/realtime": openai,
                 "/v1/listen": deepgram,
             },
-            pages=_pages(sessions),
+            pages=pages(sessions) | _metrics(sessions),
             keys=settings.keys,
             origins=settings.origins,
             tls=_tls(settings),
@@ -87,7 +88,7 @@ async def _warm_up(plan: GraphPlan, resources: Resources) -> None:
         await engine.run()
 
 
-def _pages(sessions: Sessions) -> dict[str, Page]:
+def _metrics(sessions: Sessions) -> dict[str, Page]:
     try:
         from streamer.trace.prometheus import CONTENT_TYPE, Metrics
     except ImportError:  # the extra [metrics] is not installed
