@@ -28,15 +28,26 @@ _TYPES: Final = {
 }
 
 
-def pages(sessions: Sessions) -> dict[str, Page]:
-    """The page at ``/``, its parts, and ``/graph.json``, which needs a key where keys are used."""
+def _read() -> dict[str, Page]:
     found: dict[str, Page] = {}
-    for file in importlib.resources.files(__package__).iterdir():
+    for file in importlib.resources.files(__name__).iterdir():
         kind = _TYPES.get(file.name.rpartition(".")[2])
         if kind is not None:
             path = "/" if file.name == "index.html" else f"/{file.name}"
             found[path] = Page(_constant(file.read_bytes()), kind)
-    return found | {"/graph.json": Page(_graph(sessions), "application/json", open=False)}
+    return found
+
+
+def _constant(body: bytes) -> Callable[[], bytes]:
+    return lambda: body
+
+
+_FILES: Final = _read()
+
+
+def pages(sessions: Sessions) -> dict[str, Page]:
+    """The page at ``/``, its parts, and ``/graph.json``, which needs a key where keys are used."""
+    return _FILES | {"/graph.json": Page(_graph(sessions), "application/json", open=False)}
 
 
 def graph_state(sessions: Sessions, now_ns: int) -> dict[str, Any]:
@@ -84,10 +95,6 @@ def graph_state(sessions: Sessions, now_ns: int) -> dict[str, Any]:
             for edge in plan.edges
         ],
     }
-
-
-def _constant(body: bytes) -> Callable[[], bytes]:
-    return lambda: body
 
 
 def _graph(sessions: Sessions) -> Callable[[], bytes]:

@@ -16,7 +16,7 @@ async function start() {
   $("problem").hidden = true;
   $("toggle").disabled = true;
   say("Opening the microphone.");
-  recent = { age: [], first: [], final: [] };
+  recent = { age: [], first: [], final: [], server: [] };
   captureBegan = Infinity;
   speechBegan = undefined;
   try {
@@ -57,7 +57,6 @@ function heard(frame) {
   session.send(frame);
   // The quickest frame tells when the sound of media time 0 was captured.
   captureBegan = Math.min(captureBegan, performance.now() - session.seconds * 1000);
-  $("flight").textContent = milliseconds(session.inFlight * 1000);
 }
 
 function received(message) {
@@ -70,6 +69,7 @@ function received(message) {
       speechBegan = undefined;
     }
     measure("age", behind(message.end));
+    measure("server", message.latency_ms);
     showLive(message.text, message.stable_len);
   } else if (message.type === "final") {
     measure("final", behind(message.end));

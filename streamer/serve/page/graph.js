@@ -1,6 +1,7 @@
 // The graph with the time spent in each node and on each edge.
 
-const BOX = { width: 150, height: 76 };
+const BOX = { width: 172, height: 76 };
+const MARGIN = 80; // beside the nodes, for edges that pass others
 
 export function drawGraph(graph, drawing, rows, note) {
   const { active, limit } = graph.sessions;
@@ -15,7 +16,8 @@ export function drawGraph(graph, drawing, rows, note) {
 
 export function milliseconds(value) {
   if (value >= 995) return `${(value / 1000).toFixed(1)} s`;
-  return `${value >= 10 ? value.toFixed(0) : value.toFixed(1)} ms`;
+  if (value < 0.995) return `${(value * 1000).toFixed(0)} µs`;
+  return `${value >= 9.95 ? value.toFixed(0) : value.toFixed(1)} ms`;
 }
 
 function row(name, does, times, depth, dropped) {
@@ -33,16 +35,27 @@ function row(name, does, times, depth, dropped) {
 function picture(graph, narrow) {
   const places = layout(graph, narrow);
   const all = [...places.values()];
-  const width = Math.max(...all.map((p) => p.x)) + BOX.width + 2;
-  const height = Math.max(...all.map((p) => p.y)) + BOX.height + 2;
+  const width = Math.max(...all.map((p) => p.x)) + BOX.width + (narrow ? MARGIN : 2);
+  const height = Math.max(...all.map((p) => p.y)) + BOX.height + (narrow ? 2 : MARGIN);
   const svg = element("svg", { viewBox: `0 0 ${width} ${height}` });
   svg.style.maxWidth = `${width}px`;
   const labels = [];
-  for (const edge of graph.edges) labels.push(connect(svg, edge, places, narrow));
+  let side = -1;
+  for (const edge of graph.edges) {
+    const from = places.get(edge.source);
+    const to = places.get(edge.target);
+    const skips = Math.abs(to.along - from.along) !== 1 && from.across === to.across;
+    if (skips) side = -side;
+    const { path, at } = skips ? around(from, to, narrow, side) : straight(from, to, narrow);
+    const busy = edge.dropped > 0 || edge.wait?.p50 > 100;
+    svg.append(element("path", { d: path, ...(busy && { class: "busy" }) }));
+    labels.push(label(at.x, at.y + 4, `wait ${edge.wait ? milliseconds(edge.wait.p50) : "–"}`, "wait"));
+  }
   for (const node of graph.nodes) {
     const { x, y } = places.get(node.name);
     svg.append(element("rect", { x, y, rx: 8, ...BOX }));
-    const text = node.work ? milliseconds(node.work.p50) : "–";
+    const age = node.age ? ` · age ${milliseconds(node.age.p50)}` : "";
+    const text = (node.work ? milliseconds(node.work.p50) : "–") + age;
     svg.append(label(x + BOX.width / 2, y + 23, node.name, "name"), label(x + BOX.width / 2, y + 43, node.kind, "kind"),
       label(x + BOX.width / 2, y + 64, `work ${text}`, ""));
   }
@@ -68,46 +81,32 @@ function layout(graph, narrow) {
   const widest = Math.max(...filled.map((names) => names?.length ?? 0));
   for (const place of places.values()) {
     const across = place.across + (widest - filled[place.along].length) / 2;
-    place.x = 1 + (narrow ? across * (BOX.width + 20) : place.along * (BOX.width + 110));
+    place.x = 1 + (narrow ? across * (BOX.width + 20) : place.along * (BOX.width + 90));
     place.y = (narrow ? place.along * (BOX.height + 50) : across * (BOX.height + 40)) + 1;
-    if (!narrow && widest === 1) place.y += 60;
-    if (narrow && widest === 1) place.x += 70;
+    if (narrow) place.x += MARGIN;
+    else place.y += MARGIN;
   }
   return places;
 }
 
-function connect(svg, edge, places, narrow) {
-  const from = places.get(edge.source);
-  const to = places.get(edge.target);
-  const half = { x: BOX.width / 2, y: BOX.height / 2 };
-  const skips = Math.abs(to.along - from.along) !== 1 && from.across === to.across;
-  let path, at;
+function straight(from, to, narrow) {
+  const a = narrow ? { x: from.x + BOX.width / 2, y: from.y + BOX.height } : { x: from.x + BOX.width, y: from.y + BOX.height / 2 };
+  const b = narrow ? { x: to.x + BOX.width / 2, y: to.y } : { x: to.x, y: to.y + BOX.height / 2 };
+  return { path: `M${a.x} ${a.y} L${b.x} ${b.y}`, at: { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 - (narrow ? 0 : 9) } };
+}
+
+// Past the nodes between, on the one side (1) or the other (-1).
+function around(from, to, narrow, side) {
   if (narrow) {
-    const a = { x: from.x + half.x, y: from.y + BOX.height };
-    const b = { x: to.x + half.x, y: to.y };
-    if (skips) {
-      const side = from.x - 60;
-      path = `M${from.x} ${from.y + half.y} C${side} ${a.y} ${side} ${b.y} ${to.x} ${to.y + half.y}`;
-      at = { x: from.x - 32, y: (from.y + to.y) / 2 + half.y };
-    } else {
-      path = `M${a.x} ${a.y} L${b.x} ${b.y}`;
-      at = { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
-    }
-  } else {
-    const a = { x: from.x + BOX.width, y: from.y + half.y };
-    const b = { x: to.x, y: to.y + half.y };
-    if (skips) {
-      const top = from.y - 70;
-      path = `M${from.x + half.x} ${from.y} C${a.x} ${top} ${b.x} ${top} ${to.x + half.x} ${to.y}`;
-      at = { x: (from.x + to.x) / 2 + half.x, y: from.y - 48 };
-    } else {
-      path = `M${a.x} ${a.y} L${b.x} ${b.y}`;
-      at = { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 - 8 };
-    }
+    const edge = side > 0 ? 0 : BOX.width;
+    const [x, bend] = [from.x + edge, from.x + edge - side * 56];
+    const [y1, y2] = [from.y + BOX.height / 2, to.y + BOX.height / 2];
+    return { path: `M${x} ${y1} C${bend} ${y1} ${bend} ${y2} ${x} ${y2}`, at: { x: x - side * 44, y: (y1 + y2) / 2 } };
   }
-  const busy = edge.dropped > 0 || edge.wait?.p50 > 100;
-  svg.append(element("path", { d: path, ...(busy && { class: "busy" }) }));
-  return label(at.x, at.y + 4, `wait ${edge.wait ? milliseconds(edge.wait.p50) : "–"}`, "wait");
+  const edge = side > 0 ? 0 : BOX.height;
+  const [y, bend] = [from.y + edge, from.y + edge - side * 60];
+  const [x1, x2] = [from.x + BOX.width / 2, to.x + BOX.width / 2];
+  return { path: `M${x1} ${y} C${x1} ${bend} ${x2} ${bend} ${x2} ${y}`, at: { x: (x1 + x2) / 2, y: y - side * 45 } };
 }
 
 function label(x, y, text, kind) {

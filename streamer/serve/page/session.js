@@ -22,10 +22,6 @@ export class Session {
     return this.sent / 2 / this.rate;
   }
 
-  get inFlight() {
-    return this.live ? this.socket.bufferedAmount / 2 / this.rate : (this.sent - (this.lastSent ?? 0)) / 2 / this.rate;
-  }
-
   open() {
     const url = new URL("v1/stream", location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -47,17 +43,12 @@ export class Session {
     this.sent += frame.byteLength;
     this.keptBytes += frame.byteLength;
     while (this.keptBytes > KEEP * 2 * this.rate) this.keptBytes -= this.kept.shift().byteLength;
-    if (this.live) this.transmit(frame);
+    if (this.live) this.socket.send(frame);
   }
 
   end() {
     this.ending = true;
     if (this.live) this.socket.send('{"type":"end"}');
-  }
-
-  transmit(data) {
-    this.socket.send(data);
-    this.lastSent = this.sent;
   }
 
   receive(message) {
@@ -83,7 +74,7 @@ export class Session {
     for (const frame of this.kept) {
       const skip = Math.max(0, received - at);
       at += frame.byteLength;
-      if (skip < frame.byteLength) this.transmit(skip ? frame.slice(skip) : frame);
+      if (skip < frame.byteLength) this.socket.send(skip ? frame.slice(skip) : frame);
     }
     if (this.ending) this.socket.send('{"type":"end"}');
   }
