@@ -120,8 +120,8 @@ def test_captions_of_a_spoken_microphone(microphone: Path, tmp_path: Path) -> No
             await playwright.expect(page.locator(".stable")).to_have_text(SOMETHING)
             finals = page.get_by_role("log")
             await finals.get_by_text("Dashwood").wait_for(timeout=20000)
-            age = float((await page.locator("#age").inner_text()).split(" ms")[0])
-            assert 20 < age < 5000
+            value, unit, *_ = (await page.locator("#age").inner_text()).split()
+            assert 0.02 < float(value) * {"ms": 1e-3, "s": 1}[unit] < 10
             await page.locator("#rows").get_by_text("asr → out").wait_for(state="attached")
             await page.screenshot(path=tmp_path / "desktop.png", full_page=True)
             await page.get_by_role("button", name="Stop captions").click()
@@ -223,6 +223,23 @@ def test_a_dropped_connection_is_taken_up_again_without_a_gap(microphone: Path) 
     asyncio.run(main())
 
 
+def test_a_phone_has_room_for_fingers_and_nothing_beside_the_screen(microphone: Path) -> None:
+    async def main() -> None:
+        async with gateway() as (_, url), browser(microphone) as chromium:
+            page = await chromium.new_page(viewport={"width": 360, "height": 740})
+            await page.goto(url)
+            await page.locator("#drawing svg").wait_for()
+            await page.get_by_text("As a table").press("Enter")
+            await page.get_by_role("table").wait_for()
+            assert await page.evaluate("document.documentElement.scrollWidth") == 360
+            targets = await page.locator("button, summary").all()
+            boxes = [await target.bounding_box() for target in targets]
+            assert len(boxes) == 4
+            assert all(box["height"] >= 44 and box["width"] >= 44 for box in boxes)
+
+    asyncio.run(main())
+
+
 def test_files_are_typed_and_nothing_else_is_served() -> None:
     async def main() -> None:
         async with gateway() as (_, url), httpx.AsyncClient(base_url=url) as client:
@@ -246,6 +263,6 @@ def test_graph_state_looks_back_ten_seconds_only() -> None:
         sessions.recorder.add(WORK, track, 20 * second, 20 * second + work * 1_000_000, 0.0)
     state = graph_state(sessions, 21 * second)
     (count,) = (node for node in state["nodes"] if node["name"] == "count")
-    assert count["work"] == {"p50": 2.0, "p99": 2.98, "count": 3} and count["age"] is None
+    assert count["work"] == {"p50": 2.0, "p99": 3.0, "count": 3} and count["age"] is None
     assert graph_state(sessions, 40 * second)["nodes"][1]["work"] is None
     assert [edge["source"] for edge in state["edges"]] == ["in", "count"]

@@ -20,6 +20,8 @@ __all__ = ["WINDOW", "graph_state", "pages"]
 WINDOW: Final = 10.0
 """Seconds that the times of ``/graph.json`` look back."""
 
+_NEWEST: Final = 16384
+
 _TYPES: Final = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -54,17 +56,21 @@ def graph_state(sessions: Sessions, now_ns: int) -> dict[str, Any]:
     """The graph with the waits and work of the last :data:`WINDOW` seconds, of all sessions.
 
     Times are ``{"p50", "p99", "count"}`` in milliseconds, or None where nothing happened.
-    ``now_ns`` is the loop's clock. Under heavy load the recorder's ring may reach back less far.
+    ``now_ns`` is the loop's clock. Of a busy server only the newest 16384 spans are looked at,
+    so that this stays within 5 ms.
     """
-    rows = sessions.recorder.rows()
+    recorder = sessions.recorder
+    newest = np.arange(max(0, recorder.written - _NEWEST), recorder.written) % recorder.capacity
+    rows = recorder.rows()[newest]
     rows = rows[rows[:, 3] > now_ns - int(WINDOW * 1e9)]
-    tracks = {track.name: track.index for track in sessions.recorder.tracks}
+    key, took = rows[:, 0] * len(recorder.tracks) + rows[:, 1], (rows[:, 3] - rows[:, 2]) / 1e6
+    tracks = {track.name: track.index for track in recorder.tracks}
 
     def times(kind: int, name: str) -> dict[str, float] | None:
-        chosen = rows[(rows[:, 0] == kind) & (rows[:, 1] == tracks.get(name, -1))]
+        chosen = np.sort(took[key == kind * len(tracks) + tracks[name]] if name in tracks else ())
         if not len(chosen):
             return None
-        p50, p99 = np.percentile((chosen[:, 3] - chosen[:, 2]) / 1e6, (50, 99))
+        p50, p99 = chosen[len(chosen) // 2], chosen[int(len(chosen) * 0.99)]
         return {"p50": round(p50, 3), "p99": round(p99, 3), "count": len(chosen)}
 
     plan, admission = sessions.plan, sessions.admission

@@ -15,9 +15,9 @@ export function drawGraph(graph, drawing, rows, note) {
 }
 
 export function milliseconds(value) {
-  if (value >= 995) return `${(value / 1000).toFixed(1)} s`;
-  if (value < 0.995) return `${(value * 1000).toFixed(0)} µs`;
-  return `${value >= 9.95 ? value.toFixed(0) : value.toFixed(1)} ms`;
+  if (value >= 995) return `${(value / 1000).toFixed(1)}\u00a0s`;
+  if (value < 0.995) return `${(value * 1000).toFixed(0)}\u00a0µs`;
+  return `${value >= 9.95 ? value.toFixed(0) : value.toFixed(1)}\u00a0ms`;
 }
 
 function row(name, does, times, depth, dropped) {
@@ -49,7 +49,10 @@ function picture(graph, narrow) {
     const { path, at } = skips ? around(from, to, narrow, side) : straight(from, to, narrow);
     const busy = edge.dropped > 0 || edge.wait?.p50 > 100;
     svg.append(element("path", { d: path, ...(busy && { class: "busy" }) }));
-    labels.push(label(at.x, at.y + 4, `wait ${edge.wait ? milliseconds(edge.wait.p50) : "–"}`, "wait"));
+    const text = `wait ${edge.wait ? milliseconds(edge.wait.p50) : "–"}`;
+    const width = text.length * 7 + 6;
+    labels.push(element("rect", { x: at.x - width / 2, y: at.y - 9, width, height: 18, class: "plate" }));
+    labels.push(label(at.x, at.y + 4, text, ""));
   }
   for (const node of graph.nodes) {
     const { x, y } = places.get(node.name);
@@ -92,7 +95,7 @@ function layout(graph, narrow) {
 function straight(from, to, narrow) {
   const a = narrow ? { x: from.x + BOX.width / 2, y: from.y + BOX.height } : { x: from.x + BOX.width, y: from.y + BOX.height / 2 };
   const b = narrow ? { x: to.x + BOX.width / 2, y: to.y } : { x: to.x, y: to.y + BOX.height / 2 };
-  return { path: `M${a.x} ${a.y} L${b.x} ${b.y}`, at: { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 - (narrow ? 0 : 9) } };
+  return { path: `M${a.x} ${a.y} L${b.x} ${b.y}`, at: { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 - (narrow ? 0 : 12) } };
 }
 
 // Past the nodes between, on the one side (1) or the other (-1).

@@ -59,6 +59,8 @@ export class Session {
       this.droppedAt = undefined;
       this.catchUp(message.received);
       this.on.ready();
+    } else if (message.type === "error" && message.code === "serve.no-session") {
+      this.fail("The connection was lost for too long. Press Start to go on.");
     } else if (message.type === "error") {
       this.fail([message.message, message.hint].filter(Boolean).join(" "));
     } else if (message.type === "done") {
