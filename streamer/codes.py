@@ -187,6 +187,7 @@ EXPLANATIONS: dict[str, str] = {
         "The disk is full. What was written before is complete; free some space and run again."
     ),
     # -- streamer top
+    "top.not-installed": "`streamer top` needs an extra: `pip install 'streamer[metrics]'`.",
     "top.unreachable": "No service answers at that address, or it wants a key.",
     "top.not-metrics": "What answers at that address does not show Prometheus metrics.",
     "serve.certificate": "The TLS certificate or its key cannot be read or do not belong together.",

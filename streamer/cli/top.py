@@ -14,9 +14,17 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from streamer.errors import InputError
+from streamer.errors import InputError, StreamerError
 from streamer.graph.units import parse_seconds
-from streamer.trace.scrape import Distribution, Snapshot
+
+try:
+    from streamer.trace.scrape import Distribution, Snapshot
+except ImportError as error:
+    raise StreamerError(
+        "`streamer top` needs the package prometheus-client, which is not installed.",
+        code="top.not-installed",
+        hint="pip install 'streamer[metrics]'",
+    ) from error
 
 __all__ = ["top"]
 

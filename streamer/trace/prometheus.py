@@ -25,7 +25,7 @@ from streamer.trace.recorder import AGE, BLOCKED, WAIT, WORK, Recorder
 
 __all__ = ["CONTENT_TYPE", "LATENCY_BUCKETS", "EdgeStats", "Metrics"]
 
-CONTENT_TYPE: Final = prometheus.CONTENT_TYPE_PLAIN_0_0_4
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 LATENCY_BUCKETS: Final = tuple(
     float(f"{digit}e{power}") for power in range(-4, 2) for digit in (1, 2, 5)

@@ -20,7 +20,7 @@ from streamer.errors import InputError, OutputError, StreamerError
 from streamer.graph import Edge, Engine, GraphPlan, In, Node, NodePlan, Out, QueueSpec, Source
 from streamer.nodes.mqtt import SinkMqtt, SourceMqtt
 from streamer.packets import AudioFrame, SpeechSpan, Stamp, Transcript
-from tests.mqtt.mosquitto import Mosquitto, free_port, subscribed
+from tests.mqtt.mosquitto import BINARY, Mosquitto, free_port, subscribed
 
 
 @pytest.fixture
@@ -197,6 +197,7 @@ def test_the_last_will_says_offline_when_the_process_is_killed(mosquitto: Mosqui
     asyncio.run(scenario())
 
 
+@pytest.mark.skipif(BINARY is None, reason="mosquitto is not installed")
 def test_a_wrong_password_is_said_and_the_right_one_works(tmp_path: Path) -> None:
     passwords = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "me", "0815"], check=True)
