@@ -29,7 +29,7 @@ _log = logging.getLogger("streamer.serve")
 class Page:
     """A document served by HTTP."""
 
-    body: Callable[[], bytes]
+    body: Callable[[], bytes | Awaitable[bytes]]
     content_type: str
     open: bool = True
     """Whether it is shown without a key."""
@@ -107,7 +107,9 @@ class Gateway:
 
     # -- HTTP --------------------------------------------------------------------------------
 
-    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _process_request(
+        self, connection: ServerConnection, request: Request
+    ) -> Response | None:
         target = urllib.parse.urlsplit(request.path)
         headers = request.headers
         if target.path == "/health":
@@ -122,7 +124,9 @@ class Gateway:
         if page is not None and "Upgrade" not in headers:
             if not page.open and self.keys.owner(key_from(headers, query)) is None:
                 return _unauthorized()
-            return _answer(http.HTTPStatus.OK, page.body(), page.content_type)
+            body = page.body()
+            content = body if isinstance(body, bytes) else await body
+            return _answer(http.HTTPStatus.OK, content, page.content_type)
         if target.path not in self.adapters:
             return _answer(http.HTTPStatus.NOT_FOUND, b"There is nothing at this path.\n")
         origin = headers.get("Origin")

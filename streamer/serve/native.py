@@ -137,12 +137,20 @@ class Native:
 
     async def _watch(self, live: _Live, writer: asyncio.Task[None], sessions: Sessions) -> None:
         """Until all has been written to the client, or a dropped one has not come back."""
-        while live.socket is not None and not writer.done():
-            await live.changed.wait()
+        while True:
             live.changed.clear()
-            if live.socket is None and not live.given_up and not sessions.admission.closed:
+            if live.socket is None:
+                if live.given_up or sessions.admission.closed:
+                    return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(live.changed.wait(), sessions.limits.resume)
+                if live.socket is None:
+                    return
+            elif writer.done():
+                await live.socket.close(1000)  # a client that came back for the rest
+                return
+            else:
+                await live.changed.wait()
 
     async def _take_over(self, live: _Live, socket: ServerConnection, seq: int) -> None:
         old, live.socket = live.socket, None
@@ -212,10 +220,12 @@ class Native:
         kind = message.get("type")
         if kind == "mark" and isinstance(message.get("id"), str) and len(message["id"]) <= 64:
             await live.session.port.mark(message["id"])
-        elif kind == "end" and not live.ending:
-            live.ending = True
-            await live.audio.finish()
-            await live.session.end()
+        elif kind == "end":
+            # A client that resumed cannot know whether its first one arrived.
+            if not live.ending:
+                live.ending = True
+                await live.audio.finish()
+                await live.session.end()
         elif kind == "keep_alive":
             pass
         else:

@@ -93,7 +93,8 @@ def _metrics(sessions: Sessions) -> dict[str, Page]:
         from streamer.trace.prometheus import CONTENT_TYPE, Metrics
     except ImportError:  # the extra [metrics] is not installed
         return {}
-    metrics = Metrics(sessions.recorder, lambda: _edges(sessions))
+    edges: list[ChannelStats] = []
+    metrics = Metrics(sessions.recorder, lambda: edges)
     active = metrics.gauge("streamer_sessions", "Sessions open now.")
     waiting = metrics.gauge("streamer_sessions_waiting", "Connections waiting for a session.")
     admitted = metrics.gauge("streamer_sessions_admitted", "Sessions opened since the start.")
@@ -106,13 +107,14 @@ def _metrics(sessions: Sessions) -> dict[str, Page]:
 
     sessions.on_close = on_close
 
-    def render() -> bytes:
+    async def render() -> bytes:
+        edges[:] = _edges(sessions)
         admission = sessions.admission
         active.set(admission.active)
         waiting.set(admission.waiting)
         admitted.set(admission.admitted)
         refused.set(admission.refused)
-        return metrics.render()
+        return await asyncio.to_thread(metrics.render)
 
     return {"/metrics": Page(render, CONTENT_TYPE, open=False)}
 

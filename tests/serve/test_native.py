@@ -20,7 +20,7 @@ from streamer.serve.limits import Limits
 from streamer.serve.native import Native
 from streamer.serve.sessions import Sessions
 
-from .nodes import counting_plan
+from .nodes import CountWords, counting_plan
 
 FRAME = np.zeros(320, "<i2").tobytes()
 
@@ -28,7 +28,8 @@ FRAME = np.zeros(320, "<i2").tobytes()
 @contextlib.asynccontextmanager
 async def gateway(**settings: Any) -> AsyncIterator[tuple[Gateway, str]]:
     keys = settings.pop("keys", Keys())
-    sessions = Sessions(counting_plan(), Limits(**settings), Resources())
+    node = settings.pop("node", CountWords)
+    sessions = Sessions(counting_plan(node), Limits(**settings), Resources())
     server = Gateway(sessions, {"/v1/stream": Native()}, keys=keys)
     port = await server.start("127.0.0.1", 0)
     try:
@@ -224,5 +225,30 @@ def test_shutting_down_finishes_what_was_said() -> None:
             messages = await read_until(socket, "done")
             assert finals(messages) == ["segment 0 samples 1600"]
             await stopping
+
+    asyncio.run(main())
+
+
+class Thinking(CountWords):
+    async def finish(self) -> None:
+        await asyncio.sleep(0.4)
+        await super().finish()
+
+
+def test_the_end_said_twice_and_finals_that_come_while_the_client_is_away_are_kept() -> None:
+    async def main() -> None:
+        async with gateway(resume=5, node=Thinking) as (_, url):
+            socket = await connect(url)
+            ready = await begin(socket)
+            for _ in range(3):
+                await socket.send(FRAME)
+            await socket.send('{"type":"end"}')
+            await asyncio.sleep(0.1)
+            socket.transport.abort()
+            await asyncio.sleep(0.8)
+            async with connect(url) as again:
+                await begin(again, resume={"session": ready["session"], "seq": 0})
+                await again.send('{"type":"end"}')
+                assert finals(await read_until(again, "done")) == ["segment 0 samples 960"]
 
     asyncio.run(main())
