@@ -143,7 +143,10 @@ class Native:
                 if live.given_up or sessions.admission.closed:
                     return
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(live.changed.wait(), sessions.limits.resume)
+                    async with asyncio.timeout(sessions.limits.resume):
+                        while live.socket is None and not sessions.admission.closed:
+                            await live.changed.wait()
+                            live.changed.clear()
                 if live.socket is None:
                     return
             elif writer.done():
