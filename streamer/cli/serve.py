@@ -77,6 +77,7 @@ def serve(
         async with run_service(plan, settings) as (_, real_port):
             scheme = "wss" if certificate else "ws"
             console.print(f"Serving {plan.name} at {scheme}://{host}:{real_port}/v1/stream")
+            console.print(f"Captions page: http{scheme[2:]}://{host}:{real_port}/")
             await stop.wait()
             console.print("Finishing the open sessions.")
 
