@@ -9,7 +9,7 @@ from pathlib import Path
 
 from streamer.errors import OutputError
 
-__all__ = ["RecordFile"]
+__all__ = ["RecordFile", "output_error"]
 
 
 class RecordFile:
@@ -23,6 +23,7 @@ class RecordFile:
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
         self._own = self.path != "-"
+        self._name = self.path if self._own else "standard output"
         try:
             if self._own:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +32,7 @@ class RecordFile:
             else:
                 self._fd = 1
         except OSError as error:
-            raise self._error(error) from error
+            raise output_error(self._name, error) from error
         self._size = 0
 
     def append(self, record: str) -> None:
@@ -45,7 +46,7 @@ class RecordFile:
             if self._own:
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._fd, self._size)
-            raise self._error(error) from error
+            raise output_error(self._name, error) from error
         self._size += len(data)
 
     def close(self) -> None:
@@ -54,22 +55,23 @@ class RecordFile:
             os.close(self._fd)
         self._fd = -1
 
-    def _error(self, error: OSError) -> OutputError:
-        where = self.path if self._own else "standard output"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return OutputError(
-                f"There is no room left for {where}; what was written before is whole.",
-                code="output.disk-full",
-                hint="Free some space or write elsewhere.",
-            )
-        if error.errno == errno.EPIPE:
-            return OutputError(
-                f"Nobody reads {where} any more.",
-                code="output.closed",
-                hint="The program behind the pipe has ended.",
-            )
+
+def output_error(where: str, error: OSError) -> OutputError:
+    """What to tell the user when ``where`` could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return OutputError(
-            f"{where} cannot be written: {error.strerror}.",
-            code="output.unwritable",
-            hint="Check the path and its permissions.",
+            f"There is no room left for {where}; what was written before is whole.",
+            code="output.disk-full",
+            hint="Free some space or write elsewhere.",
         )
+    if error.errno == errno.EPIPE:
+        return OutputError(
+            f"Nobody reads {where} any more.",
+            code="output.closed",
+            hint="The program behind the pipe has ended.",
+        )
+    return OutputError(
+        f"{where} cannot be written: {error.strerror}.",
+        code="output.unwritable",
+        hint="Check the path and its permissions.",
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from rich.cells import cell_len
@@ -10,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from streamer.captions.output import output_error
 from streamer.graph import In, Node
 from streamer.packets import Transcript
 
@@ -17,6 +20,16 @@ __all__ = ["SinkTerminal"]
 
 REFRESH_NS = 66_000_000
 """At most fifteen pictures a second."""
+
+
+class _Screen(Console):
+    """Tells the node of a closed pipe; rich's own console ends the whole program."""
+
+    def on_broken_pipe(self) -> None:
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe") from None
 
 
 class SinkTerminal(Node):
@@ -33,7 +46,7 @@ class SinkTerminal(Node):
     """Where to draw; None: standard output."""
 
     async def start(self) -> None:
-        self._console = self.console or Console(file=sys.stdout, highlight=False)
+        self._console = self.console or _Screen(file=sys.stdout, highlight=False)
         self._live: Live | None = None
         self._drawn_ns = 0
         if self._console.is_terminal:
@@ -43,10 +56,10 @@ class SinkTerminal(Node):
     async def process(self, transcript: Transcript) -> None:
         age = (self.ctx.now_ns() - self.ctx.stamp.captured_ns) / 1e9
         if transcript.final:
-            await self.ctx.call(self._print_final, transcript, age)
+            await self.ctx.call(self._write, self._print_final, transcript, age)
         elif self._live is not None and self.ctx.now_ns() - self._drawn_ns >= REFRESH_NS:
             self._drawn_ns = self.ctx.now_ns()
-            await self.ctx.call(self._draw, self._line(transcript, age))
+            await self.ctx.call(self._write, self._draw, self._line(transcript, age))
 
     async def close(self) -> None:
         live: Any = getattr(self, "_live", None)
@@ -55,6 +68,13 @@ class SinkTerminal(Node):
             await self.ctx.call(live.stop)
 
     # -- on a worker thread: a stopped terminal must not stop the graph -----------------------
+
+    def _write(self, show: Callable[..., None], *args: Any) -> None:
+        try:
+            show(*args)
+        except OSError as error:
+            self._console.quiet = True
+            raise output_error("standard output", error) from error
 
     def _print_final(self, transcript: Transcript, age: float) -> None:
         if self._live is None:

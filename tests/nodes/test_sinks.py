@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +122,32 @@ def test_long_text_in_a_narrow_window_shows_its_end(
     monkeypatch.setattr(f"{__name__}.SAID", [Transcript(text, 0, 9, 0, 0, 50)])
     shown = screen(monkeypatch, terminal=True, width=width)
     assert "twelve" in shown and "one" not in shown and "…" in shown
+
+
+SPEAKER = """
+import sys
+from tests.nodes import test_sinks
+from streamer.errors import OutputError
+from streamer.nodes.sink_terminal import SinkTerminal
+try:
+    test_sinks.play(SinkTerminal)
+except OutputError as error:
+    sys.stderr.write(error.code)
+"""
+
+
+@pytest.mark.parametrize("where", ["closed pipe", "full disk"])
+def test_standard_output_that_fails_is_an_error_of_the_sink_alone(where: str) -> None:
+    if where == "closed pipe":
+        reader, target = os.pipe()
+        os.close(reader)
+    else:
+        target = os.open("/dev/full", os.O_WRONLY)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", SPEAKER], stdout=target, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        os.close(target)
+    expected = "output.closed" if where == "closed pipe" else "output.disk-full"
+    assert done.stderr.endswith(expected), "the OutputError reached the caller of the engine"
