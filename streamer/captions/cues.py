@@ -38,7 +38,7 @@ class CueMaker:
 
     def _place(self, words: list[Word]) -> Cue:
         start = max(words[0].start, self._last)
-        end = max(words[-1].end, start + SHORTEST)
+        end = min(max(words[-1].end, start + SHORTEST), start + LONGEST)
         self._last = end
         return Cue(start, end, tuple(_lines([word.text for word in words])))
 

@@ -20,20 +20,21 @@ class RecordFile:
     so the file stays valid. ``-`` is standard output.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, keep: bool = False) -> None:
+        """``keep`` goes on behind what is there; otherwise the file is emptied."""
         self.path = str(path)
         self._own = self.path != "-"
         self._name = self.path if self._own else "standard output"
         try:
             if self._own:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if keep else os.O_TRUNC)
                 self._fd = os.open(path, flags, 0o644)
             else:
                 self._fd = 1
         except OSError as error:
             raise output_error(self._name, error) from error
-        self._size = 0
+        self._size = os.fstat(self._fd).st_size if self._own else 0
 
     def append(self, record: str) -> None:
         """Write one record. Raises OutputError; the file then ends with the record before."""

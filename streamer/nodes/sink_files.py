@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from pydantic import Field
 
@@ -26,10 +28,16 @@ class _FileSink(Node):
     def form(self) -> Format:
         raise NotImplementedError
 
+    _forms: ClassVar[WeakKeyDictionary[Any, Format]] = WeakKeyDictionary()
+    """By context, which outlives a restart: the file then goes on where it was."""
+
     async def start(self) -> None:
-        self._form = self.form()
-        self._file: RecordFile | None = await self.ctx.call(RecordFile, self.config.path)
-        if self._form.header:
+        restarted = self.ctx in self._forms
+        self._form = self._forms.setdefault(self.ctx, self.form())
+        self._file: RecordFile | None = await self.ctx.call(
+            partial(RecordFile, self.config.path, keep=restarted)
+        )
+        if self._form.header and not restarted:
             await self.ctx.call(self._file.append, self._form.header)
 
     async def process(self, transcript: Transcript) -> None:

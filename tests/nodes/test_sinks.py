@@ -151,3 +151,33 @@ def test_standard_output_that_fails_is_an_error_of_the_sink_alone(where: str) ->
         os.close(target)
     expected = "output.closed" if where == "closed pipe" else "output.disk-full"
     assert done.stderr.endswith(expected), "the OutputError reached the caller of the engine"
+
+
+def test_a_restarted_sink_keeps_what_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from streamer.captions.output import RecordFile
+    from streamer.graph import RestartSpec
+
+    said = [Transcript(f"number {n}", n, n + 0.9, n, 0, 8, final=True) for n in range(6)]
+    append, calls = RecordFile.append, []
+
+    def failing(self: RecordFile, record: str) -> None:
+        calls.append(record)
+        if len(calls) == 4:
+            raise OutputError("No room.", code="output.disk-full")
+        append(self, record)
+
+    monkeypatch.setattr(RecordFile, "append", failing)
+    out = tmp_path / "out.srt"
+    sink = SinkSrt
+    nodes = {
+        "speak": NodePlan("speak", Speak, Speak.Config()),
+        "sink": NodePlan("sink", sink, sink.Config(path=str(out)), RestartSpec("on_failure")),
+    }
+    edge = Edge(
+        "speak", Speak.ports()[1]["out"], "sink", sink.ports()[0]["transcript"], QueueSpec()
+    )
+    run(Engine(GraphPlan("test", nodes, [edge]), local={"said": said}).run())
+    kept = [line for line in out.read_text().splitlines() if line.startswith("number")]
+    assert kept == ["number 0", "number 1", "number 2", "number 4", "number 5"]
