@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -50,6 +52,9 @@ class AudioIn(Protocol):
 
     async def finish(self) -> None:
         """Decode what is left."""
+
+    def close(self) -> None:
+        """Give everything back at once; may be called at any time."""
 
 
 def open_audio(form: str, rate: int, channels: int, sink: Sink) -> AudioIn:
@@ -98,6 +103,9 @@ class _Raw:
                 "Check the sample format and the number of channels.",
             )
 
+    def close(self) -> None:
+        self._rest = b""
+
 
 class _Pipe:
     """A file that a decoder thread reads and the event loop fills; bounded."""
@@ -105,22 +113,27 @@ class _Pipe:
     def __init__(self) -> None:
         self._parts: queue.Queue[bytes] = queue.Queue(maxsize=64)
         self._rest = b""
-
-    def put(self, data: bytes) -> None:
-        """Blocking: call on a worker thread."""
-        self._parts.put(data)
+        self._ended = False
 
     def try_put(self, data: bytes) -> bool:
+        """Whether there was room; empty bytes end the file."""
         try:
             self._parts.put_nowait(data)
         except queue.Full:
             return False
         return True
 
+    def end(self) -> None:
+        """End the file now, whatever waits."""
+        while not self.try_put(b""):
+            with contextlib.suppress(queue.Empty):
+                self._parts.get_nowait()
+
     def read(self, size: int = -1) -> bytes:
-        """Called by FFmpeg on the decoder thread; empty bytes end the file."""
-        if not self._rest:
+        """Called by FFmpeg on the decoder thread; once ended, the file stays at its end."""
+        if not self._rest and not self._ended:
             self._rest = self._parts.get()
+            self._ended = not self._rest
         part, self._rest = self._rest[:size], self._rest[size:]
         return part
 
@@ -134,20 +147,48 @@ class _Container:
         self._form = form
         self._sink = sink
         self._pipe = _Pipe()
+        self._closed = False
         self._loop = asyncio.get_running_loop()
-        self._thread = asyncio.create_task(asyncio.to_thread(self._decode))
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._done.add_done_callback(lambda done: done.cancelled() or done.exception())
+        threading.Thread(target=self._run, name=f"decode {form}", daemon=True).start()
 
     async def push(self, data: bytes) -> None:
-        if self._thread.done():
-            self._thread.result()
-            return
-        if data and not self._pipe.try_put(data):
-            await asyncio.to_thread(self._pipe.put, data)
+        if data:
+            await self._put(data)
+        if self._done.done():
+            self._done.result()
 
     async def finish(self) -> None:
-        if not self._thread.done() and not self._pipe.try_put(b""):
-            await asyncio.to_thread(self._pipe.put, b"")
-        await self._thread
+        await self._put(b"")
+        await asyncio.shield(self._done)
+
+    async def _put(self, data: bytes) -> None:
+        """Wait for room; a decoder that has ended takes nothing more."""
+        while not self._done.done():
+            if self._pipe.try_put(data):
+                return
+            await asyncio.sleep(0.02)
+
+    def close(self) -> None:
+        self._closed = True
+        self._pipe.end()
+
+    def _run(self) -> None:
+        error: InputError | None = None
+        try:
+            self._decode()
+        except InputError as failure:
+            error = failure
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._settle, error)
+
+    def _settle(self, error: InputError | None) -> None:
+        if not self._done.done():
+            if error is None:
+                self._done.set_result(None)
+            else:
+                self._done.set_exception(error)
 
     def _decode(self) -> None:
         try:
@@ -156,10 +197,12 @@ class _Container:
                 for frame in container.decode(audio=0):
                     self._emit(resampler.resample(frame))
                 self._emit(resampler.resample(None))
-        except (av.FFmpegError, IndexError) as error:
+        except (av.FFmpegError, IndexError, ValueError) as error:
             raise _bad(f"it is not a readable {self._form} stream ({error})", "") from error
 
     def _emit(self, frames: list[Any]) -> None:
         for frame in frames:
+            if self._closed:
+                return
             samples = frame.to_ndarray().reshape(-1, 1)
             asyncio.run_coroutine_threadsafe(self._sink(samples), self._loop).result()

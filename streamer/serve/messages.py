@@ -30,6 +30,10 @@ def parse_object(text: str, *, max_depth: int) -> dict[str, Any]:
         raise _bad("it is not JSON") from None
     if not isinstance(value, dict):
         raise _bad("it is not a JSON object")
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise _bad("it holds half a character (a lone surrogate)") from None
     return value
 
 

@@ -129,6 +129,7 @@ class Native:
                 finally:
                     writer.cancel()
                     await asyncio.gather(writer, return_exceptions=True)
+                    live.audio.close()
                     sessions.closing.discard(live.changed)
                     del self._live[session.id]
         except (StreamerError, ConnectionClosed) as error:

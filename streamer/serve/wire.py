@@ -69,6 +69,7 @@ async def open_wire(
         try:
             yield wire
         finally:
+            audio.close()
             wire.reader.cancel()
             await asyncio.gather(wire.reader, return_exceptions=True)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -251,5 +254,68 @@ def test_the_end_said_twice_and_finals_that_come_while_the_client_is_away_are_ke
                 with contextlib.suppress(ConnectionClosed):  # all may have been sent already
                     await again.send('{"type":"end"}')
                 assert finals(await read_until(again, "done")) == ["segment 0 samples 960"]
+
+    asyncio.run(main())
+
+
+def test_clients_killed_in_the_middle_of_a_container_give_everything_back() -> None:
+    async def main() -> None:
+        async with gateway(resume=0.1) as (server, url):
+            before = threading.active_count()
+            for _ in range(8):
+                socket = await connect(url)
+                await begin(socket, format="ogg")
+                await socket.send(b"OggS")
+                socket.transport.abort()
+            await asyncio.sleep(0.8)
+            assert not server.sessions.open
+            assert threading.active_count() <= before
+            assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), 3) == 1
+
+    asyncio.run(main())
+
+
+def test_rubbish_in_a_container_is_refused_and_leaves_nothing() -> None:
+    async def main() -> None:
+        async with gateway() as (server, url):
+            async with connect(url) as socket:
+                await begin(socket, format="ogg")
+                await socket.send(b"garbage" * 100)
+                await socket.send('{"type":"end"}')
+                assert (await read(socket))["code"] == "serve.bad-format"
+            await asyncio.sleep(0.2)
+            assert not server.sessions.open
+
+    asyncio.run(main())
+
+
+def test_opus_in_ogg_as_browsers_record_it_is_decoded() -> None:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="ogg") as container:
+        stream = container.add_stream("libopus", rate=48000)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 48000), "<i2"), "s16", "mono")
+        silence.sample_rate = 48000
+        container.mux(stream.encode(silence))
+        container.mux(stream.encode(None))
+
+    async def main() -> None:
+        async with gateway() as (_, url), connect(url) as socket:
+            await begin(socket, format="ogg")
+            data = buffer.getvalue()
+            for at in range(0, len(data), 50):
+                await socket.send(data[at : at + 50])
+            await socket.send('{"type":"end"}')
+            done = (await read_until(socket, "done"))[-1]
+            assert done["audio"] == pytest.approx(1.0, abs=0.05)
+
+    asyncio.run(main())
+
+
+def test_half_a_character_in_a_mark_is_refused() -> None:
+    async def main() -> None:
+        async with gateway() as (_, url), connect(url) as socket:
+            await begin(socket)
+            await socket.send('{"type":"mark","id":"\\ud800"}')
+            assert (await read(socket))["code"] == "serve.bad-message"
 
     asyncio.run(main())
