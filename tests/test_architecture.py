@@ -14,7 +14,7 @@ FILES = sorted((ROOT / "streamer").rglob("*.py"))
 
 GROUND = {"", "codes", "errors", "packets"}
 """Modules (and the package itself) that anything may import."""
-SHARED = {"hub", "batching"}
+SHARED = {"hub", "ort"}
 CRAFTS = {"asr", "audio", "captions", "events", "mqtt", "tts", "vad"}
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),

@@ -20,6 +20,7 @@ import onnxruntime as ort
 from streamer.asr._ort_format import open_optimised
 from streamer.asr._tokenizer import PieceTokenizer
 from streamer.errors import ModelError
+from streamer.ort import session_options
 from streamer.packets import Samples
 
 __all__ = ["RATE", "Decoded", "Moonshine"]
@@ -110,10 +111,7 @@ class Moonshine:
 
 
 def _session(path: Path) -> Any:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options = session_options()
     try:
         if path.suffix == ".ort":
             return open_optimised(path, options)

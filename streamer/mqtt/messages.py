@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from streamer.captions.formats import transcript_record
 from streamer.mqtt.outbox import Message
 from streamer.packets import SpeechSpan, Transcript
 
@@ -21,7 +22,7 @@ def to_message(
     common = {"latency_ms": round(age_ms, 1), "time": round(time, 3)}
     if isinstance(event, SpeechSpan):
         return Message(f"{base}/speech", _encode(_speech(event) | common), qos)
-    payload = _encode(_transcript(event) | common)
+    payload = _encode(transcript_record(event) | common)
     if event.final:
         return Message(f"{base}/final", payload, qos, about=event.segment)
     return Message(f"{base}/partial", payload, 0, transient=True, about=event.segment)
@@ -34,27 +35,6 @@ def _speech(span: SpeechSpan) -> dict[str, Any]:
         "index": span.index,
         "start": round(span.start, 3),
         "end": None if span.end is None else round(span.end, 3),
-    }
-
-
-def _transcript(transcript: Transcript) -> dict[str, Any]:
-    return {
-        "type": "final" if transcript.final else "partial",
-        "segment": transcript.segment,
-        "revision": transcript.revision,
-        "text": transcript.text,
-        "stable_len": transcript.stable_len,
-        "start": round(transcript.start, 3),
-        "end": round(transcript.end, 3),
-        "words": [
-            {
-                "text": word.text,
-                "start": round(word.start, 3),
-                "end": round(word.end, 3),
-                "confidence": round(word.confidence, 3),
-            }
-            for word in transcript.words
-        ],
     }
 
 

@@ -94,11 +94,6 @@ class SessionPort:
             self._done = True
             self._changed.notify_all()
 
-    @property
-    def waiting_audio(self) -> float:
-        """Seconds fed and not yet taken by the graph."""
-        return self._in_seconds
-
     # -- the graph's side --------------------------------------------------------------------
 
     async def take(self) -> tuple[AudioFrame | str, int] | None:

@@ -43,11 +43,6 @@ class SpeechSegmenter:
         self._peak = 0.0
         self._end = 0
 
-    @property
-    def speaking(self) -> bool:
-        """Whether a span is open."""
-        return self._open is not None
-
     def push(self, probability: float, start: int, end: int) -> list[SpeechSpan]:
         """Take the probability of speech in samples ``start`` to ``end``; returns new events.
 

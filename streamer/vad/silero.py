@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from streamer.ort import session_options
 from streamer.packets import Samples
 
 __all__ = ["CHUNK", "RATE", "SileroModel", "SileroState"]
@@ -34,12 +35,8 @@ class SileroModel:
     """The network, shared by any number of streams and threads."""
 
     def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
+            str(path), session_options(), providers=["CPUExecutionProvider"]
         )
         self._rate = np.array(RATE, np.int64)
 

@@ -14,19 +14,17 @@ from streamer.asr.streaming.engine import Encoded, Floats, ModelInfo, PredictorS
 from streamer.asr.streaming.layout import Layout
 from streamer.asr.streaming.slots import Lease, SlotPool
 from streamer.errors import ModelError
+from streamer.ort import session_options
 
 __all__ = ["OnnxEngine", "PredictorCache", "open_session"]
 
 
 def open_session(path: Path, threads: int = 1) -> ort.InferenceSession:
     """A session with ``threads`` threads that do not spin while they wait."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(
+            str(path), session_options(threads), providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # onnxruntime's exceptions share no base
         raise ModelError(
             f"{path.name} cannot be loaded: {str(error).splitlines()[0]}",
