@@ -13,7 +13,19 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["AudioFrame", "Samples", "SpeechSpan", "Stamp", "Transcript", "Word"]
+__all__ = [
+    "AudioEvent",
+    "AudioFrame",
+    "Played",
+    "ReplyText",
+    "Samples",
+    "SpeechSpan",
+    "SpokenAudio",
+    "Stamp",
+    "Transcript",
+    "UserTurn",
+    "Word",
+]
 
 Samples = npt.NDArray[np.float32]
 
@@ -141,3 +153,92 @@ class Transcript:
     def unstable(self) -> str:
         """The part that may still change."""
         return self.text[self.stable_len :]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioEvent:
+    """Something was heard: a sound class, a keyword, a tone, clipping.
+
+    ``state`` is ``start`` or ``end`` of something that lasts, ``instant`` for what has no length.
+    ``start`` and ``end`` are media seconds; ``end`` is None while it lasts. ``detector`` names who
+    says so (``keyword``, ``sound``, ``dtmf``, ``level``), ``label`` what it was.
+    """
+
+    interruptible: ClassVar[bool] = False
+
+    detector: str
+    label: str
+    state: Literal["start", "end", "instant"]
+    start: float
+    end: float | None = None
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class UserTurn:
+    """The person has finished speaking and an answer is due.
+
+    ``index`` numbers the turns of a session from 0. ``start`` and ``end`` are media seconds of
+    the speech itself. ``reason`` says why the turn was taken to be over.
+    """
+
+    interruptible: ClassVar[bool] = False
+
+    index: int
+    text: str
+    start: float
+    end: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyText:
+    """A piece of the answer to turn ``turn``, as it is written; pieces are simply joined.
+
+    ``last`` closes the answer (its ``text`` may be empty). An interruption makes it stale.
+    """
+
+    turn: int
+    text: str
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenAudio:
+    """A run of synthetic speech of the answer to turn ``turn``.
+
+    ``samples``: float32 [frames], mono, at ``rate`` Hz; ``start``: seconds since the answer's
+    first sample. ``words`` are those that begin in this run, with times in seconds since the
+    answer's first sample. ``clause`` counts from 0. ``last`` closes the answer (``samples`` may
+    be empty). An interruption makes it stale.
+    """
+
+    turn: int
+    clause: int
+    samples: Samples
+    rate: int
+    start: float
+    words: tuple[Word, ...] = field(default=())
+    last: bool = False
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return float(self.samples.shape[0]) / self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What of the answer to turn ``turn`` has really been heard so far.
+
+    ``text`` are the words played to their end since the answer began; ``seconds`` how much audio
+    was played. ``state``: ``start`` with the first sample, ``playing`` while it goes on, ``done``
+    after the last sample, ``interrupted`` when it was cut off.
+    """
+
+    interruptible: ClassVar[bool] = False
+
+    turn: int
+    text: str
+    seconds: float
+    state: Literal["start", "playing", "done", "interrupted"]
