@@ -39,8 +39,9 @@ def main() -> None:
         "--minutes", type=float, default=120.0, help="of training in all, earlier runs counted in"
     )
     parser.add_argument("--dev", default="librispeech-other-dev,speechocean762-dev")
-    parser.add_argument("--blocks", type=int, default=10)
-    parser.add_argument("--dim", type=int, default=192)
+    parser.add_argument(
+        "--start-from", type=Path, help="encoder_model.ort of Moonshine base, for a new run"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--seed", type=int, default=7)
@@ -55,9 +56,8 @@ def main() -> None:
     from tools.asr_train.trainer import Paths, Trainer
 
     torch.set_num_threads(args.threads)
-    config = ConformerConfig(blocks=args.blocks, dim=args.dim, hidden=4 * args.dim)
     paths = Paths(args.run, args.stores, args.tokenizer, args.recipe, tuple(args.dev.split(",")))
-    trainer = Trainer(config, paths, args.bf16, args.seed)
+    trainer = Trainer(ConformerConfig(), paths, args.bf16, args.seed, args.start_from)
     size = sum(p.numel() for p in trainer.model.parameters())
     trainer.log("start", parameters=size, torch=torch.__version__)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -33,19 +33,21 @@ RESIDUAL_SCALE: Final = 0.1
 a LayerNorm after every block, the model did not leave the blank plateau in the time there was."""
 
 
-def rotary_table(length: int, dim: int) -> Tensor:
-    """Cosines and sines ``[2, length, dim]`` for positions 0..length-1."""
+def rotary_table(length: int, dim: int, step: float = 1.0) -> Tensor:
+    """Cosines and sines ``[2, length, dim]`` for positions 0, ``step``, 2 ``step``, ..."""
     frequency = 10_000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-    angle = torch.arange(length, dtype=torch.float64)[:, None] * frequency[None, :]
+    angle = torch.arange(length, dtype=torch.float64)[:, None] * step * frequency[None, :]
     angle = torch.cat([angle, angle], dim=-1)
     return torch.stack([angle.cos(), angle.sin()]).float()
 
 
 def apply_rotary(x: Tensor, table: Tensor) -> Tensor:
-    """Rotate ``x [B, H, T, d]`` by the positions in ``table [2, T, d]``."""
-    half = x.size(-1) // 2
-    turned = torch.cat([-x[..., half:], x[..., :half]], dim=-1)
-    return x * table[0] + turned * table[1]
+    """Rotate the first ``r`` of ``x [B, H, T, d]`` by the positions in ``table [2, T, r]``."""
+    width = table.size(-1)
+    half = width // 2
+    first = x[..., :width]
+    turned = torch.cat([-first[..., half:], first[..., :half]], dim=-1)
+    return torch.cat([first * table[0] + turned * table[1], x[..., width:]], dim=-1)
 
 
 class Subsampling(nn.Module):
@@ -76,7 +78,7 @@ class Subsampling(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Pre-norm feed-forward branch, SiLU, ``[B, T, D] -> [B, T, D]``."""
+    """Pre-norm feed-forward branch, GELU, ``[B, T, D] -> [B, T, D]``."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -87,7 +89,7 @@ class FeedForward(nn.Module):
             self.down.weight.mul_(RESIDUAL_SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down(F.silu(self.up(self.norm(x))))
+        out: Tensor = self.down(F.gelu(self.up(self.norm(x))))
         return out
 
 
@@ -137,59 +139,57 @@ class ChunkAttention(nn.Module):
 
 
 class CausalConvolution(nn.Module):
-    """Gated point-wise, causal depth-wise (kernel K), LayerNorm, SiLU, point-wise."""
+    """Causal depth-wise convolution (kernel K), SiLU, point-wise projection."""
 
     def __init__(self, dim: int, kernel: int) -> None:
         super().__init__()
         self.context = kernel - 1
         self.norm = nn.LayerNorm(dim)
-        self.gate = nn.Linear(dim, 2 * dim)
         self.depth = nn.Conv1d(dim, dim, kernel, groups=dim)
-        self.inner = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, dim)
         with torch.no_grad():
             self.out.weight.mul_(RESIDUAL_SCALE)
 
     def _after(self, padded: Tensor) -> Tensor:
         """``[B, D, K - 1 + T] -> [B, T, D]``."""
-        out: Tensor = self.out(F.silu(self.inner(self.depth(padded).transpose(1, 2))))
+        out: Tensor = self.out(F.silu(self.depth(padded).transpose(1, 2)))
         return out
 
     def forward(self, x: Tensor) -> Tensor:
         """Whole utterance ``[B, T, D]``; before its beginning there are zeros."""
-        h = F.glu(self.gate(self.norm(x)), dim=-1).transpose(1, 2)
-        return self._after(F.pad(h, (self.context, 0)))
+        return self._after(F.pad(self.norm(x).transpose(1, 2), (self.context, 0)))
 
     def step(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
         """One chunk ``[B, n, D]`` with ``cache [B, D, K - 1]``."""
-        h = F.glu(self.gate(self.norm(x)), dim=-1).transpose(1, 2)
-        padded = torch.cat([cache, h], dim=2)
+        padded = torch.cat([cache, self.norm(x).transpose(1, 2)], dim=2)
         return self._after(padded), padded[:, :, -self.context :]
 
 
 class ConformerBlock(nn.Module):
-    """Half feed-forward, attention, convolution, half feed-forward; no norm at its end."""
+    """Attention, convolution, feed-forward; no norm at its end.
+
+    One feed-forward branch of full weight stands for the Conformer's two of half weight, so that
+    attention and feed-forward can start from an encoder without convolution.
+    """
 
     def __init__(self, dim: int, hidden: int, heads: int, kernel: int) -> None:
         super().__init__()
-        self.ff1 = FeedForward(dim, hidden)
         self.attention = ChunkAttention(dim, heads)
         self.convolution = CausalConvolution(dim, kernel)
-        self.ff2 = FeedForward(dim, hidden)
+        self.feed_forward = FeedForward(dim, hidden)
 
     def forward(self, x: Tensor, rotary: Tensor, bias: Tensor) -> Tensor:
-        x = x + 0.5 * self.ff1(x)
         x = x + self.attention(x, rotary, bias)
         x = x + self.convolution(x)
-        return x + 0.5 * self.ff2(x)
+        out: Tensor = x + self.feed_forward(x)
+        return out
 
     def step(
         self, x: Tensor, attention: Tensor, convolution: Tensor, rotary: Tensor, bias: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One chunk; returns the output and both next caches."""
-        x = x + 0.5 * self.ff1(x)
         y, attention = self.attention.step(x, attention, rotary, bias)
         x = x + y
         y, convolution = self.convolution.step(x, convolution)
         x = x + y
-        return x + 0.5 * self.ff2(x), attention, convolution
+        return x + self.feed_forward(x), attention, convolution

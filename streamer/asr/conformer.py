@@ -41,19 +41,25 @@ MASKED = -1.0e4
 
 @dataclass(frozen=True)
 class ConformerConfig:
-    """Sizes of the model. ``vocab`` counts the blank, which is the last token."""
+    """Sizes of the model. ``vocab`` counts the blank, which is the last token.
+
+    ``rotary`` dimensions of each head carry the position, which grows by ``position_step`` a frame.
+    The defaults fit the encoder of Moonshine base, whose frames are 24 ms: 80 / 24 = 10 / 3.
+    """
 
     vocab: int = 501
     num_mel: int = 80
-    channels: int = 48
-    dim: int = 192
-    hidden: int = 768
-    heads: int = 4
-    blocks: int = 10
+    channels: int = 64
+    dim: int = 416
+    hidden: int = 1664
+    heads: int = 8
+    blocks: int = 8
     kernel: int = 9
     left: int = 48
-    joint: int = 256
-    embedding: int = 192
+    joint: int = 320
+    embedding: int = 256
+    rotary: int = 32
+    position_step: float = 10 / 3
 
     @property
     def blank(self) -> int:
@@ -105,7 +111,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
         self.project = nn.Linear(config.dim, config.joint)
         self.ctc = nn.Linear(config.dim, config.vocab)
-        table = rotary_table(4096, config.dim // config.heads)
+        table = rotary_table(4096, config.rotary, config.position_step)
         self.register_buffer("rotary", table, persistent=False)
 
     def frames(self, rows: Tensor) -> Tensor:
@@ -123,7 +129,12 @@ class Encoder(nn.Module):
         ``features [B, R, 80]``, ``rows [B]`` valid feature frames. Returns
         ``encoded [B, T, J]``, CTC log-probabilities ``[B, T, V]`` and lengths ``[B]``.
         """
-        x = self.embed(features)
+        _, x, lengths = self.hidden(features, rows, chunk)
+        return self.project(x), F.log_softmax(self.ctc(x).float(), dim=-1), lengths
+
+    def hidden(self, features: Tensor, rows: Tensor, chunk: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Like :meth:`forward`, without the heads: embedded and last frames ``[B, T, D]``."""
+        embedded = x = self.embed(features)
         frames = x.size(1)
         lengths = self.frames(rows).clamp(max=frames)
         index = torch.arange(frames, device=x.device)
@@ -136,8 +147,7 @@ class Encoder(nn.Module):
         rotary = self.rotary[:, :frames]
         for block in self.blocks:
             x = block(x, rotary, bias)
-        x = self.norm(x)
-        return self.project(x), F.log_softmax(self.ctc(x).float(), dim=-1), lengths
+        return embedded, self.norm(x), lengths
 
     def initial(self, batch: int, device: torch.device | None = None) -> EncoderState:
         """The state before the first chunk."""

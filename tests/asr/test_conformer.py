@@ -19,7 +19,16 @@ from streamer.asr.conformer import (  # noqa: E402
 from streamer.errors import ModelError  # noqa: E402
 
 SMALL = ConformerConfig(
-    vocab=20, channels=8, dim=32, hidden=64, heads=4, blocks=3, left=24, joint=16, embedding=12
+    vocab=20,
+    channels=8,
+    dim=32,
+    hidden=64,
+    heads=4,
+    blocks=3,
+    left=24,
+    joint=16,
+    embedding=12,
+    rotary=8,
 )
 TOLERANCE = 1e-4
 
@@ -31,8 +40,7 @@ def model() -> ConformerTransducer:
     with torch.no_grad():  # trained weights are not tiny: undo the small start
         for block in made.encoder.blocks:
             for branch in (
-                block.ff1.down,
-                block.ff2.down,
+                block.feed_forward.down,
                 block.attention.out,
                 block.convolution.out,
             ):

@@ -17,7 +17,16 @@ from tools.asr_train.scoring import transducer_greedy  # noqa: E402
 from tools.export_onnx import export  # noqa: E402
 
 SMALL = ConformerConfig(
-    vocab=30, channels=8, dim=32, hidden=64, heads=4, blocks=2, left=16, joint=24, embedding=12
+    vocab=30,
+    channels=8,
+    dim=32,
+    hidden=64,
+    heads=4,
+    blocks=2,
+    left=16,
+    joint=24,
+    embedding=12,
+    rotary=8,
 )
 
 

@@ -20,7 +20,16 @@ from tools.asr_train.trainer import Paths, Trainer, train_step  # noqa: E402
 from tools.build_features import train_tokenizer  # noqa: E402
 
 TINY = ConformerConfig(
-    vocab=41, channels=4, dim=16, hidden=32, heads=2, blocks=1, left=16, joint=16, embedding=8
+    vocab=41,
+    channels=4,
+    dim=16,
+    hidden=32,
+    heads=2,
+    blocks=1,
+    left=16,
+    joint=16,
+    embedding=8,
+    rotary=8,
 )
 
 

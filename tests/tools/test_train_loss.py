@@ -15,7 +15,16 @@ from tools.asr_train.lattice import lattice_losses  # noqa: E402
 from tools.asr_train.loss import hybrid_loss, transducer_loss  # noqa: E402
 
 TINY = ConformerConfig(
-    vocab=9, channels=4, dim=16, hidden=32, heads=2, blocks=1, left=8, joint=12, embedding=8
+    vocab=9,
+    channels=4,
+    dim=16,
+    hidden=32,
+    heads=2,
+    blocks=1,
+    left=8,
+    joint=12,
+    embedding=8,
+    rotary=8,
 )
 
 

@@ -57,12 +57,17 @@ class Augmenter:
         rng = np.random.default_rng(0)
         table = np.log(rng.gamma(2.5, 1 / 2.5, (20_000, NUM_MEL)) + 1e-4)
         self._ripple = table.astype(np.float32)
+        self.moved = False
+        """Whether the last copy is stretched or its formants moved: no teacher knows that."""
 
     def __call__(self, x: Features, s: Strength, rng: np.random.Generator) -> Features:
         """One augmented copy of ``x [T, 80]``, with a random silent tail."""
+        self.moved = False
         if rng.random() < s.speed:
+            self.moved = True
             x = self.speed(x, float(rng.uniform(0.87, 1.15)))
         if rng.random() < s.warp:
+            self.moved = True
             x = self.warp(x, float(rng.uniform(0.87, 1.15)))
         tail = int(rng.integers(5, 45))
         x = np.concatenate([x, np.full((tail, NUM_MEL), LOG_FLOOR, np.float32)])

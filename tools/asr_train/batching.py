@@ -24,16 +24,25 @@ __all__ = ["Batch", "Prefetcher", "Sampler", "pad_batch"]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``features [B, R, 80]`` with ``rows [B]``, ``targets [B, U]`` with ``labels [B]``."""
+    """``features [B, R, 80]`` with ``rows [B]``, ``targets [B, U]`` with ``labels [B]``.
+
+    ``teacher [B, T, 832]`` half floats with ``taught [B]`` valid frames (0: no teacher), or None.
+    """
 
     features: Tensor
     rows: Tensor
     targets: Tensor
     labels: Tensor
     seconds: float
+    teacher: Tensor | None = None
+    taught: Tensor | None = None
 
 
-def pad_batch(features: list[NDArray[np.float32]], targets: list[list[int]]) -> Batch:
+def pad_batch(
+    features: list[NDArray[np.float32]],
+    targets: list[list[int]],
+    teachers: list[NDArray[np.float16] | None] | None = None,
+) -> Batch:
     """Pad to the longest; rows are rounded up to ``8 n + 7`` so that no frame is lost."""
     rows = [len(f) for f in features]
     longest = -(-(max(rows) - 7) // 8) * 8 + 7
@@ -44,12 +53,25 @@ def pad_batch(features: list[NDArray[np.float32]], targets: list[list[int]]) -> 
     ids = np.zeros((len(rows), width), np.int64)
     for i, t in enumerate(targets):
         ids[i, : len(t)] = t
+    teacher = taught = None
+    if teachers is not None and any(t is not None for t in teachers):
+        frames = (longest - 7) // 8
+        wide = next(t.shape[1] for t in teachers if t is not None)
+        held = np.zeros((len(rows), frames, wide), np.float16)
+        taught = torch.zeros(len(rows), dtype=torch.int64)
+        for i, t in enumerate(teachers):
+            if t is not None:
+                held[i, : len(t)] = t[:frames]
+                taught[i] = min(len(t), frames)
+        teacher = torch.from_numpy(held)
     return Batch(
         torch.from_numpy(out),
         torch.tensor(rows),
         torch.from_numpy(ids),
         torch.tensor([len(t) for t in targets]),
         sum(rows) / 100,
+        teacher,
+        taught,
     )
 
 
@@ -122,17 +144,21 @@ class Sampler:
                 yield self._batch(groups[int(g)])
 
     def _batch(self, group: list[tuple[int, int]]) -> Batch:
-        features, targets = [], []
+        features, targets, teachers = [], [], []
         for source, item in group:
             store = self._stores[source]
             x = self._augment(store.features(item), self._stage.augment, self._rng)
+            taught = store.targets(item) if self._stage.teacher_weight > 0 else None
+            if taught is not None and self._augment.moved:
+                taught = None
             ids = list(self._tokenizer.encode(store.texts[item]))
             if ids and (len(x) - 7) // 8 > len(ids):
                 features.append(x)
                 targets.append(ids)
+                teachers.append(taught)
         if not features:
-            features, targets = [np.zeros((64, NUM_MEL), np.float32)], [[1]]
-        return pad_batch(features, targets)
+            features, targets, teachers = [np.zeros((64, NUM_MEL), np.float32)], [[1]], [None]
+        return pad_batch(features, targets, teachers)
 
 
 class Prefetcher:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from streamer.asr.conformer import ConformerTransducer
 from tools.asr_train.lattice import lattice_losses
 
-__all__ = ["Losses", "hybrid_loss", "transducer_loss"]
+__all__ = ["Losses", "hybrid_loss", "teacher_loss", "transducer_loss"]
 
 
 class _Lattice(torch.autograd.Function):
@@ -88,6 +88,22 @@ class Losses:
     total: Tensor
     ctc: float
     transducer: float
+    teacher: float = float("nan")
+
+
+def teacher_loss(embedded: Tensor, last: Tensor, teacher: Tensor, taught: Tensor) -> Tensor:
+    """Squared distance to the teacher's frames, as a fraction of their variance.
+
+    ``embedded`` and ``last [B, T, D]``, ``teacher [B, T, 2 D]``, ``taught [B]`` valid frames.
+    """
+    frames = torch.arange(embedded.size(1))[None, :] < taught[:, None]
+    dim = embedded.size(2)
+    total = embedded.new_zeros((), dtype=torch.float32)
+    for mine, theirs in ((embedded, teacher[..., :dim]), (last, teacher[..., dim:])):
+        wanted = theirs[frames].float()
+        scale = wanted.var().clamp(min=1e-6)
+        total = total + (mine[frames].float() - wanted).square().mean() / scale
+    return total
 
 
 def hybrid_loss(
@@ -101,9 +117,14 @@ def hybrid_loss(
     transducer_weight: float,
     max_cells: int = 60_000,
     fast_emit: float = 0.0,
+    teacher: Tensor | None = None,
+    taught: Tensor | None = None,
+    teacher_weight: float = 0.0,
 ) -> Losses:
     """Loss per token of one batch; utterances too short for their text count nothing in CTC."""
-    encoded, log_probs, lengths = model.encoder(features, rows, chunk)
+    embedded, last, lengths = model.encoder.hidden(features, rows, chunk)
+    encoded = model.encoder.project(last)
+    log_probs = F.log_softmax(model.encoder.ctc(last).float(), dim=-1)
     flat = torch.cat([targets[b, : int(labels[b])] for b in range(targets.size(0))])
     ctc = F.ctc_loss(
         log_probs.transpose(0, 1),
@@ -126,4 +147,9 @@ def hybrid_loss(
         ) / max(int(labels[chosen].sum()), 1)
         spoken = float(loss.detach())
         total = total + transducer_weight * loss
-    return Losses(total, float(ctc.detach()), spoken)
+    distance = float("nan")
+    if teacher_weight > 0 and teacher is not None and taught is not None:
+        imitation = teacher_loss(embedded, last, teacher, taught)
+        distance = float(imitation.detach())
+        total = total + teacher_weight * imitation
+    return Losses(total, float(ctc.detach()), spoken, distance)

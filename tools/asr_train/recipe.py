@@ -26,6 +26,7 @@ class Stage:
     batch_seconds: float = 64.0
     ctc_weight: float = 1.0
     transducer_weight: float = 0.0
+    teacher_weight: float = 0.0
     chunks: dict[str, float] = field(default_factory=lambda: {"8": 1.0, "16": 1.0})
     augment: Strength = field(default_factory=Strength)
 
@@ -36,6 +37,8 @@ class Recipe:
 
     stages: tuple[Stage, ...]
     learning_rate: float = 1.5e-3
+    inherited_rate: float = 1.0
+    """Learning rate of the layers taken over from Moonshine, as a fraction."""
     warmup_steps: int = 100
     decay_from_minutes: float = 60.0
     decay_to_minutes: float = 110.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from streamer.asr.features import NUM_MEL, SAMPLE_RATE, log_mel
 from tools.asr_train.text import normalise
 
-__all__ = ["Store", "Utterance", "build_store", "read_audio", "read_manifest"]
+__all__ = ["TEACHER_WIDTH", "Store", "Utterance", "build_store", "read_audio", "read_manifest"]
 
+TEACHER_WIDTH: Final = 832
+"""Numbers a teacher frame holds: embedded and last frame of Moonshine base, 416 each."""
 COLUMNS: Final = ("utt_id", "start", "rows", "speaker", "text")
 
 
@@ -71,6 +73,8 @@ class Store:
     rows: NDArray[np.int64]
     speakers: tuple[str, ...]
     texts: tuple[str, ...]
+    teacher: NDArray[np.float16] | None = None
+    taught: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path) -> Store:
@@ -83,6 +87,7 @@ class Store:
         data = np.memmap(
             file, np.float16, "r", shape=(file.stat().st_size // (2 * NUM_MEL), NUM_MEL)
         )
+        teacher, taught = _open_teacher(folder)
         return cls(
             folder.name,
             data,
@@ -91,6 +96,8 @@ class Store:
             np.asarray([int(r[2]) for r in table], np.int64),
             tuple(r[3] for r in table),
             tuple(r[4] for r in table),
+            teacher,
+            taught,
         )
 
     def __len__(self) -> int:
@@ -105,6 +112,30 @@ class Store:
         """Log-mel frames of utterance ``i``."""
         begin = int(self.start[i])
         return np.asarray(self.data[begin : begin + int(self.rows[i])], np.float32)
+
+    def targets(self, i: int) -> NDArray[np.float16] | None:
+        """Teacher frames ``[frames, 832]`` of utterance ``i``, if there are any."""
+        place = self.taught.get(self.ids[i])
+        if place is None or self.teacher is None:
+            return None
+        return np.asarray(self.teacher[place[0] : place[0] + place[1]])
+
+
+def _open_teacher(
+    folder: Path,
+) -> tuple[NDArray[np.float16] | None, dict[str, tuple[int, int]]]:
+    index, file = folder / "teacher.tsv", folder / "teacher.f16"
+    if not index.exists():
+        return None, {}
+    size = file.stat().st_size // (2 * TEACHER_WIDTH)
+    taught = {}
+    for line in index.read_text(encoding="utf-8").splitlines():
+        parts = line.split("\t")
+        if len(parts) == 3 and int(parts[1]) + int(parts[2]) <= size:
+            taught[parts[0]] = (int(parts[1]), int(parts[2]))
+    if not size:
+        return None, {}
+    return np.memmap(file, np.float16, "r", shape=(size, TEACHER_WIDTH)), taught
 
 
 def build_store(

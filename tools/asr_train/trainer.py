@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import sentencepiece as spm
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from streamer.asr.conformer import ConformerConfig, ConformerTransducer
 from tools.asr_train.batching import Batch, Prefetcher, Sampler, pad_batch
 from tools.asr_train.governor import Governor
 from tools.asr_train.loss import Losses, hybrid_loss
+from tools.asr_train.moonshine import initialise
 from tools.asr_train.recipe import Recipe, Stage
 from tools.asr_train.scoring import ctc_greedy, score, transducer_greedy
 from tools.asr_train.store import Store
@@ -78,6 +80,9 @@ def train_step(
             stage.transducer_weight,
             recipe.max_cells,
             recipe.fast_emit,
+            batch.teacher,
+            batch.taught,
+            stage.teacher_weight,
         )
     losses.total.backward()  # type: ignore[no-untyped-call, unused-ignore]
     norm = float(nn.utils.clip_grad_norm_(model.parameters(), recipe.clip))
@@ -86,25 +91,46 @@ def train_step(
     return losses, norm
 
 
+def _mean(values: NDArray[np.float64]) -> float:
+    """Mean of what is a number; -1 where nothing is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else -1.0
+
+
 class Trainer:
     """Owns the model, its average, the optimiser and the clock of one run."""
 
-    def __init__(self, config: ConformerConfig, paths: Paths, autocast: bool, seed: int) -> None:
+    def __init__(
+        self,
+        config: ConformerConfig,
+        paths: Paths,
+        autocast: bool,
+        seed: int,
+        start_from: Path | None = None,
+    ) -> None:
         self.paths, self.autocast, self.seed = paths, autocast, seed
         self.recipe = Recipe.read(paths.recipe)
         self._recipe_time = paths.recipe.stat().st_mtime
         torch.manual_seed(seed)
         self.model = ConformerTransducer(config)
+        if start_from is not None and not paths.checkpoint.exists():
+            initialise(self.model, start_from)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.step = 0
         self.minutes = 0.0
         self.audio_hours = 0.0
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, p in self.model.named_parameters():
+            inherited = ".attention." in name or ".feed_forward." in name
+            groups.setdefault((inherited, p.ndim > 1), []).append(p)
         self.optimiser = torch.optim.AdamW(
             [
-                {"params": decayed, "weight_decay": self.recipe.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
+                {
+                    "params": params,
+                    "weight_decay": self.recipe.weight_decay if decayed else 0.0,
+                    "inherited": inherited,
+                }
+                for (inherited, decayed), params in groups.items()
             ],
             lr=self.recipe.learning_rate,
             betas=(0.9, 0.98),
@@ -196,7 +222,8 @@ class Trainer:
         while self.minutes < until_minutes:
             began = time.monotonic()
             for group in self.optimiser.param_groups:
-                group["lr"] = self.recipe.rate_at(self.step, self.minutes)
+                rate = self.recipe.rate_at(self.step, self.minutes)
+                group["lr"] = rate * (self.recipe.inherited_rate if group["inherited"] else 1.0)
             batch = next(batches)
             names = list(stage.chunks)
             share = np.asarray([stage.chunks[n] for n in names])
@@ -211,16 +238,19 @@ class Trainer:
             spent = min(time.monotonic() - began, 60.0)
             self.minutes += spent / 60
             self.audio_hours += batch.seconds / 3600
-            window.append((losses.ctc, losses.transducer, norm, batch.seconds, spent))
+            window.append(
+                (losses.ctc, losses.transducer, norm, batch.seconds, spent, losses.teacher)
+            )
             if time.monotonic() - shown > 15:
                 shown = time.monotonic()
                 table = np.asarray(window)
                 self.log(
                     "train",
                     ctc=float(table[:, 0].mean()),
-                    rnnt=float(np.nanmean(table[:, 1])) if stage.transducer_weight else -1.0,
+                    rnnt=_mean(table[:, 1]),
+                    teacher=_mean(table[:, 5]),
                     norm=float(np.median(table[:, 2])),
-                    lr=self.optimiser.param_groups[0]["lr"] * 1000,
+                    lr=self.recipe.rate_at(self.step, self.minutes) * 1000,
                     speed=float(table[:, 3].sum() / table[:, 4].sum()),
                     stage=stage.name,
                     threads=governor.threads,
