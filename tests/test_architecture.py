@@ -14,11 +14,12 @@ FILES = sorted((ROOT / "streamer").rglob("*.py"))
 
 GROUND = {"", "codes", "errors", "packets"}
 """Modules (and the package itself) that anything may import."""
-SHARED = {"hub", "ort"}
+SHARED = {"batching", "hub", "ort"}
 CRAFTS = {"asr", "audio", "captions", "events", "mqtt", "tts", "vad"}
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),
     **dict.fromkeys(SHARED, GROUND | SHARED),
+    "batching": GROUND | {"trace"},
     **dict.fromkeys(CRAFTS, GROUND | SHARED | CRAFTS),
     "trace": GROUND | {"trace"},
     "graph": GROUND | {"graph", "trace"},

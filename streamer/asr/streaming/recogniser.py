@@ -9,7 +9,7 @@ import numpy as np
 from streamer.asr.features import SAMPLE_RATE
 from streamer.asr.streaming.decoder import Decoder, Stream
 from streamer.asr.streaming.engine import StreamingEngine
-from streamer.asr.streaming.scheduler import Batcher
+from streamer.batching import Batcher, EngineStats
 from streamer.packets import Samples, Transcript
 
 __all__ = ["RecogniserStream", "StreamingRecogniser"]
@@ -30,8 +30,13 @@ class StreamingRecogniser:
     ) -> None:
         self.engine = engine
         self._batcher: Batcher[Stream, list[Transcript]] = Batcher(
-            _run, max_batch=max_batch, max_wait=max_wait, name="asr"
+            _run, max_batch=max_batch, max_wait=max_wait, name="transducer"
         )
+
+    @property
+    def stats(self) -> list[EngineStats]:
+        """How full and how fast the batches were."""
+        return self._batcher.stats
 
     def open(self, decoder: Decoder) -> RecogniserStream:
         """A stream at media time 0; ``asr.no-slot`` when all slots are taken."""
@@ -52,6 +57,8 @@ class RecogniserStream:
     def __init__(self, stream: Stream, batcher: Batcher[Stream, list[Transcript]]) -> None:
         self._stream, self._batcher = stream, batcher
         self._position = 0
+        decoder = stream.decoder
+        self._seconds = decoder.chunk * decoder.engine.info.frame_seconds
 
     async def accept(self, samples: Samples, start: int | None = None) -> list[Transcript]:
         """Take mono samples ``[n]`` at 16 kHz; returns what became known.
@@ -96,7 +103,7 @@ class RecogniserStream:
     async def _drain(self) -> list[Transcript]:
         said: list[Transcript] = []
         while self._stream.windows.ready:
-            said += await self._batcher.submit(self._stream)
+            said += await self._batcher.submit(self._stream, self._seconds)
         return said
 
 

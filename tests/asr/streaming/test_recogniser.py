@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 import numpy as np
 import pytest
 
 from streamer.asr.interop import load_engine
 from streamer.asr.streaming import Decoder, StreamingRecogniser
-from streamer.asr.streaming.scheduler import Batcher
 from streamer.asr.streaming.search import GreedySearch
 from streamer.errors import InputError, ModelError
 from streamer.graph import virtual
@@ -142,47 +140,3 @@ def test_forget_drops_what_was_not_said() -> None:
         await recogniser.aclose()
 
     virtual.run(main())
-
-
-def test_whoever_is_ready_while_a_batch_runs_shares_the_next() -> None:
-    batches: list[list[int]] = []
-    gate = threading.Event()
-
-    def run(items: list[int]) -> list[int | Exception]:
-        batches.append(list(items))
-        gate.wait(5)
-        return [ValueError(str(i)) if i == 3 else i * 2 for i in items]
-
-    async def main() -> None:
-        batcher: Batcher[int, int] = Batcher(run, max_batch=4, max_wait=0.0)
-        first = asyncio.create_task(batcher.submit(0))
-        await asyncio.sleep(0.05)
-        rest = [asyncio.create_task(batcher.submit(i)) for i in range(1, 7)]
-        await asyncio.sleep(0.05)
-        rest[5].cancel()
-        gate.set()
-        found = await asyncio.gather(first, *rest, return_exceptions=True)
-        assert [str(x) if isinstance(x, ValueError) else x for x in found[:6]] == [
-            0, 2, 4, "3", 8, 10,
-        ]  # fmt: skip
-        assert isinstance(found[6], asyncio.CancelledError)
-        await batcher.aclose()
-
-    asyncio.run(main())
-    assert batches == [[0], [1, 2, 3, 4], [5]]
-
-
-def test_an_engine_that_fails_tells_everybody_in_the_batch_and_goes_on() -> None:
-    def run(items: list[int]) -> list[int | Exception]:
-        if 13 in items:
-            raise RuntimeError("no")
-        return list(items)
-
-    async def main() -> None:
-        batcher: Batcher[int, int] = Batcher(run)
-        found = await asyncio.gather(*(batcher.submit(i) for i in (1, 13)), return_exceptions=True)
-        assert [str(x) for x in found] == ["no", "no"]
-        assert await batcher.submit(5) == 5
-        await batcher.aclose()
-
-    asyncio.run(main())
