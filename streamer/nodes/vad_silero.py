@@ -12,8 +12,8 @@ from streamer.graph.node import NodeConfig
 from streamer.graph.units import Seconds
 from streamer.packets import AudioFrame, SpeechSpan
 from streamer.vad.segmenter import SpeechSegmenter
+from streamer.vad.shared import SharedStream, SharedVad
 from streamer.vad.silero import RATE, SileroModel
-from streamer.vad.stream import SpeechStream
 
 __all__ = ["VadSilero"]
 
@@ -37,32 +37,36 @@ class VadSilero(Node):
         pre_roll: Seconds = Field(0.25, description="audio kept before speech begins")
         hang_over: Seconds = Field(0.2, description="audio kept after the voice stops")
 
-    _stream: SpeechStream
+    _stream: SharedStream | None = None
 
     @classmethod
     def needs(cls, config: Any) -> dict[str, dict[str, Any]]:
         return {"audio": {"rate": RATE, "channels": 1}}
 
     async def start(self) -> None:
-        model = await self.ctx.resources.get("vad.silero", _load)
-        self._stream = SpeechStream(model, SpeechSegmenter(**self.config.model_dump()))
+        vad = await self.ctx.resources.get("vad.silero", _load)
+        self._stream = vad.open(SpeechSegmenter(**self.config.model_dump()))
 
     async def process(self, frame: AudioFrame) -> None:
-        if self._stream.ready(frame):
-            await self._send(await self.ctx.call(self._stream.push, frame))
-        else:
-            self._stream.push(frame)
+        assert self._stream is not None
+        await self._send(await self._stream.push(frame))
 
     async def finish(self) -> None:
-        await self._send(await self.ctx.call(self._stream.finish))
+        assert self._stream is not None
+        await self._send(await self._stream.finish())
 
     async def on_mark(self, mark: str) -> None:
         await self.finish()
+
+    async def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
     async def _send(self, events: list[SpeechSpan]) -> None:
         for event in events:
             await self.speech.send(event)
 
 
-def _load() -> SileroModel:
-    return SileroModel(hub.resolve("silero-vad", task="vad", rate=RATE).files["model"])
+def _load() -> SharedVad:
+    return SharedVad(SileroModel(hub.resolve("silero-vad", task="vad", rate=RATE).files["model"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import onnxruntime
 from streamer.ort import session_options
 from streamer.packets import Samples
 
-__all__ = ["CHUNK", "RATE", "SileroModel", "SileroState"]
+__all__ = ["CHUNK", "RATE", "Piece", "SileroModel", "SileroState"]
 
 RATE = 16000
 CHUNK = 512
@@ -29,6 +30,20 @@ class SileroState:
     def __init__(self) -> None:
         self.context = np.zeros(_CONTEXT, np.float32)
         self.hidden = np.zeros((2, 128), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Chunks for the model: ``samples`` ``[chunks, 512]`` of the stream at ``start`` to ``end``.
+
+    At most 16 chunks, so that a stream with much to say does not keep others waiting.
+    The last chunk of a piece may be filled up with zeros beyond ``end``.
+    """
+
+    samples: Samples
+    state: SileroState
+    start: int
+    end: int
 
 
 class SileroModel:
@@ -62,6 +77,13 @@ class SileroModel:
             state.hidden = hidden[:, i]
         return np.asarray(probability[:, 0], np.float32)
 
-    def run_sequence(self, samples: Samples, state: SileroState) -> list[float]:
-        """Probabilities of consecutive chunks of one stream; ``samples`` ``[chunks * 512]``."""
-        return [float(self.run(chunk[None], [state])[0]) for chunk in samples.reshape(-1, CHUNK)]
+    def run_pieces(self, pieces: Sequence[Piece]) -> list[Samples]:
+        """Probabilities ``[chunks]`` of each piece, side by side; one piece of each stream."""
+        found = [np.empty(len(piece.samples), np.float32) for piece in pieces]
+        for step in range(max(len(piece.samples) for piece in pieces)):
+            rows = [i for i, piece in enumerate(pieces) if step < len(piece.samples)]
+            chunks = np.stack([pieces[i].samples[step] for i in rows])
+            heard = self.run(chunks, [pieces[i].state for i in rows])
+            for i, probability in zip(rows, heard, strict=True):
+                found[i][step] = probability
+        return found

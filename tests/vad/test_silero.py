@@ -5,7 +5,7 @@ import pytest
 
 from streamer.audio.decode import decode
 from streamer.packets import AudioFrame
-from streamer.vad.silero import CHUNK, SileroModel, SileroState
+from streamer.vad.silero import CHUNK, Piece, SileroModel, SileroState
 from streamer.vad.stream import SpeechStream
 from tests.audio.signals import cut
 
@@ -25,8 +25,15 @@ def speech():
 
 
 def detect(model, frames):
-    stream = SpeechStream(model)
-    events = [event for frame in frames for event in stream.push(frame)]
+    stream, events = SpeechStream(), []
+
+    def hear(pieces):
+        for piece in pieces:
+            events.extend(stream.heard(piece, model.run_pieces([piece])[0]))
+
+    for frame in frames:
+        hear(stream.take(frame))
+    hear(stream.rest())
     return events + stream.finish()
 
 
@@ -45,10 +52,14 @@ def test_the_cut_does_not_matter(model, speech, sizes):
 
 def test_streams_in_a_batch_do_not_touch_each_other(model, speech):
     a, b = speech[:16384, 0].reshape(-1, CHUNK), speech[48000 : 48000 + 16384, 0].reshape(-1, CHUNK)
-    alone = [model.run_sequence(x.ravel(), SileroState()) for x in (a, b)]
+    alone = [model.run_pieces([Piece(x, SileroState(), 0, x.size)])[0] for x in (a, b[:20])]
     states = [SileroState(), SileroState()]
-    together = [model.run(np.stack(pair), states) for pair in zip(a, b, strict=True)]
-    assert np.allclose(np.array(together).T, alone, atol=1e-5)
+    together = model.run_pieces(
+        [Piece(x, s, 0, x.size) for x, s in zip((a, b[:20]), states, strict=True)]
+    )
+    assert [len(found) for found in together] == [32, 20]
+    for found, expected in zip(together, alone, strict=True):
+        assert np.allclose(found, expected, atol=1e-5)
     assert max(alone[1]) > 0.9
 
 
