@@ -195,7 +195,8 @@ class Turns:
 class Turn:
     """A place in line, then a worker: ``async with turns.turn("final") as turn: ...``.
 
-    ``granted`` is False if it was withdrawn while it waited; then nothing can be run.
+    ``granted`` is False if it was withdrawn while it waited; then nothing can be run. ``times``
+    (s, loop clock) are when it was asked for, when the work began and when it ended.
     """
 
     def __init__(self, turns: Turns, lane: str) -> None:
@@ -203,7 +204,8 @@ class Turn:
         self._stats = turns._by_lane[lane]
         self._loop = asyncio.get_running_loop()
         self._running: asyncio.Future[Any] | None = None
-        self.since = self._loop.time()
+        now = self._loop.time()
+        self.times = (now, now, now)
         self.answer: asyncio.Future[bool] = self._loop.create_future()
         self.granted = False
 
@@ -214,10 +216,11 @@ class Turn:
 
     async def run(self, fn: Callable[..., R], *args: Any, media: float = 0.0) -> R:
         """Run ``fn(*args)``, work on ``media`` seconds of audio, on the worker of this turn."""
-        begin = self._loop.time()
+        asked, begin = self.times[0], self._loop.time()
         self._running = self._loop.run_in_executor(self._turns._pool, fn, *args)
         result: R = await asyncio.shield(self._running)
-        self._stats.record(begin, self._loop.time(), [self.since], media)
+        self.times = (asked, begin, self._loop.time())
+        self._stats.record(begin, self.times[2], [asked], media)
         return result
 
     async def __aenter__(self) -> Turn:

@@ -57,6 +57,9 @@ class Context(Protocol):
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run ``work`` beside the node; its failure is the node's, and it ends with it."""
 
+    def trace(self, step: str, times: tuple[float, float, float], stamp: Stamp | None) -> None:
+        """Record work beside ``process``: when it was asked for, begun, ended (s, loop clock)."""
+
     def report(self, error: BaseException) -> None:
         """Show an error that the node survives."""
 

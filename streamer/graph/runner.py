@@ -101,6 +101,13 @@ class Runner:
         task.add_done_callback(self._on_spawned_done)
         return task
 
+    def trace(self, step: str, times: tuple[float, float, float], stamp: Stamp | None) -> None:
+        recorder, seconds = self._engine.recorder, (stamp or self._stamp).seconds
+        track = recorder.track(f"{self.name}: {step}")
+        asked, began, ended = (int(time * 1e9) for time in times)
+        recorder.add(WAIT, track, asked, began, seconds)
+        recorder.add(WORK, track, began, ended, seconds)
+
     def report(self, error: BaseException) -> None:
         self._engine.report(self.name, error, self._stamp)
 

@@ -10,15 +10,18 @@ from pydantic import Field
 
 from streamer import hub
 from streamer.asr.cutting import quietest
-from streamer.asr.moonshine import RATE, Moonshine
+from streamer.asr.moonshine import RATE, Decoded, Moonshine
 from streamer.asr.ring import AudioRing
+from streamer.asr.second_pass import SharedMoonshine
 from streamer.asr.segment import Segment
+from streamer.batching import Turn
 from streamer.graph import In, Node, Out
 from streamer.graph.node import NodeConfig
+from streamer.graph.resources import Resources
 from streamer.graph.units import Seconds
 from streamer.packets import AudioFrame, SpeechSpan, Transcript
 
-__all__ = ["AsrMoonshine"]
+__all__ = ["AsrMoonshine", "moonshine_for"]
 
 HISTORY = 10 * RATE
 """Samples kept while nobody speaks: a speech start may arrive late and lies in the past."""
@@ -65,10 +68,7 @@ class AsrMoonshine(Node):
         return {"audio": {"rate": RATE, "channels": 1}}
 
     async def start(self) -> None:
-        name = self.config.model
-        self._model: Moonshine = await self.ctx.resources.get(
-            ("moonshine", name), lambda: _load(name)
-        )
+        self._moonshine = await moonshine_for(self.config.model, self.ctx.resources)
         self._ring = AudioRing()
         self._open: Segment | None = None
         self._jobs: deque[tuple[Segment, int | None]] = deque()
@@ -76,6 +76,8 @@ class AsrMoonshine(Node):
         self._count = 0
         self._current: Segment | None = None
         """The segment being decoded."""
+        self._asked: Turn | None = None
+        """The turn for which a partial waits."""
         self._ended = False
         self._news = asyncio.Condition()
         self.ctx.spawn(self._work())
@@ -107,6 +109,7 @@ class AsrMoonshine(Node):
         await self._settle()
 
     async def on_flush(self) -> None:
+        self._supersede()
         self._open = None
         self._jobs.clear()
 
@@ -121,7 +124,9 @@ class AsrMoonshine(Node):
 
     def _segment(self, begin: int) -> Segment:
         self._count += 1
-        return Segment(self._model, self._count - 1, begin, int(self.config.agreement * RATE))
+        return Segment(
+            self._moonshine.model, self._count - 1, begin, int(self.config.agreement * RATE)
+        )
 
     def _close(self, segment: Segment, end: float | None, voice_end: float | None) -> None:
         self._open = None
@@ -138,10 +143,16 @@ class AsrMoonshine(Node):
         self._open = self._segment(at)
 
     def _schedule(self, segment: Segment, end: int) -> None:
+        self._supersede()
         interval = int(self.config.partial_interval * RATE)
         if self.config.partials and interval:
             self._jobs += ((segment, to) for to in range(segment.begin + interval, end, interval))
         self._jobs.append((segment, None))
+
+    def _supersede(self) -> None:
+        """A live partial that still waits is not wanted any more."""
+        if self._asked is not None:
+            self._asked.withdraw()
 
     def _waiting(self) -> int:
         return sum((s.end or s.begin) - s.begin for s, to in self._jobs if to is None)
@@ -194,25 +205,45 @@ class AsrMoonshine(Node):
         return (segment, self._ring.end) if self._ring.end >= heard + step else None
 
     async def _partial(self, segment: Segment, upto: int) -> None:
-        decoded = await self.ctx.call(segment.decode, self._ring.read(segment.begin, upto))
+        live = not self.config.partial_interval
+        turn = self._moonshine.partial()
+        self._asked = turn if live else None
+        async with turn:
+            self._asked = None
+            if not turn.granted:
+                return
+            if live:  # more was said while it waited
+                upto = self._ring.end
+            decoded = await self._decode(turn, segment, upto)
+        stamp = self._ring.stamp_at(upto)
+        self.ctx.trace("partial", turn.times, stamp)
         partial = segment.partial(decoded, upto)
         if partial is not None:
-            await self.transcript.send(partial, self._ring.stamp_at(upto))
+            await self.transcript.send(partial, stamp)
 
     async def _finalise(self, segment: Segment) -> None:
         assert segment.end is not None
-        decoded = None
+        decoded, stamp = None, self._ring.stamp_at(segment.end)
         if not segment.heard_enough(MARGIN):
-            samples = self._ring.read(segment.begin, segment.end)
-            decoded = await self.ctx.call(segment.decode, samples)
+            async with self._moonshine.final() as turn:
+                decoded = await self._decode(turn, segment, segment.end)
+            self.ctx.trace("final", turn.times, stamp)
         told = segment.revision >= 0
         final = segment.final(decoded)
         if final.text or told:
-            stamp = self._ring.stamp_at(segment.end)
             await self.transcript.send(final, stamp)
             await self.final.send(final, stamp)
 
+    async def _decode(self, turn: Turn, segment: Segment, upto: int) -> Decoded:
+        samples = self._ring.read(segment.begin, upto)
+        return await turn.run(segment.decode, samples, media=len(samples) / RATE)
 
-def _load(name: str) -> Moonshine:
-    model = hub.resolve(name, task="asr.final", rate=RATE, front_end="samples")
-    return Moonshine(model.files["encoder"], model.files["decoder"], model.files["tokenizer"])
+
+async def moonshine_for(name: str, resources: Resources) -> SharedMoonshine:
+    """The model that all nodes with the same setting share."""
+    return await resources.get(("moonshine", name), lambda: _load(name))
+
+
+def _load(name: str) -> SharedMoonshine:
+    files = hub.resolve(name, task="asr.final", rate=RATE, front_end="samples").files
+    return SharedMoonshine(Moonshine(files["encoder"], files["decoder"], files["tokenizer"]))

@@ -8,9 +8,8 @@ from typing import Any
 
 from pydantic import Field
 
-from streamer import hub
 from streamer.asr.cutting import quietest
-from streamer.asr.moonshine import RATE, Moonshine
+from streamer.asr.moonshine import RATE
 from streamer.asr.ring import AudioRing
 from streamer.asr.segment import Segment
 from streamer.asr.streaming import Decoder, EndpointRules, RecogniserStream
@@ -19,6 +18,7 @@ from streamer.asr.timing import borrow_times
 from streamer.errors import InputError
 from streamer.graph import In, Node, Out
 from streamer.graph.units import Seconds
+from streamer.nodes.asr_moonshine import moonshine_for
 from streamer.nodes.asr_transducer import AsrTransducer, recogniser_for, search_spec
 from streamer.packets import AudioFrame, SpeechSpan, Transcript, Word
 
@@ -70,9 +70,7 @@ class AsrTwoPass(Node):
         chunk = engine.info.chunk_of(c.chunk)
         search = await self.ctx.call(lambda: build_search(engine, search_spec(c)))
         rules = EndpointRules(None, None, None)
-        self._moonshine: Moonshine = await self.ctx.resources.get(
-            ("moonshine", c.second), lambda: _load(c.second)
-        )
+        self._moonshine = await moonshine_for(c.second, self.ctx.resources)
         self._stream = recogniser.open(Decoder(engine, search, chunk, rules))
         self._ring = AudioRing()
         self._open: Segment | None = None
@@ -130,7 +128,7 @@ class AsrTwoPass(Node):
 
     def _segment(self, begin: int) -> Segment:
         self._count += 1
-        return Segment(self._moonshine, self._count - 1, begin)
+        return Segment(self._moonshine.model, self._count - 1, begin)
 
     async def _partial(self, said: list[Transcript]) -> None:
         """Show what the first pass has heard since the speech began, unless a final is due."""
@@ -181,14 +179,12 @@ class AsrTwoPass(Node):
         assert segment.end is not None
         samples = self._ring.read(segment.begin, segment.end)
         told = segment.revision >= 0
-        final = segment.final(await self.ctx.call(segment.decode, samples))
+        async with self._moonshine.final() as turn:
+            decoded = await turn.run(segment.decode, samples, media=len(samples) / RATE)
+        stamp = self._ring.stamp_at(segment.end)
+        self.ctx.trace("final", turn.times, stamp)
+        final = segment.final(decoded)
         if final.text or told:
             final = replace(final, words=borrow_times(final.words, job.words))
-            stamp = self._ring.stamp_at(segment.end)
             await self.transcript.send(final, stamp)
             await self.final.send(final, stamp)
-
-
-def _load(name: str) -> Moonshine:
-    model = hub.resolve(name, task="asr.final", rate=RATE, front_end="samples")
-    return Moonshine(model.files["encoder"], model.files["decoder"], model.files["tokenizer"])

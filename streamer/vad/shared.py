@@ -12,7 +12,7 @@ __all__ = ["SharedStream", "SharedVad"]
 
 MAX_BATCH = 64
 """Beyond it a batch is no cheaper per chunk."""
-MAX_WAIT = 0.004
+MAX_WAIT = 0.002
 """Seconds that a chunk (32 ms) waits for those of other streams."""
 
 

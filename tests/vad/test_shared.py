@@ -59,7 +59,7 @@ def test_many_streams_hear_what_each_would_alone_though_one_dies(sample: Path) -
         )
         assert stats.sizes.highest == 12
         assert chunks / batches > 2
-        assert stats.waits.highest <= 0.0041e9
+        assert stats.waits.highest <= 0.0021e9
         await vad.aclose()
 
     virtual.run(main())

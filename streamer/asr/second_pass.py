@@ -1,0 +1,35 @@
+"""Moonshine for many sessions: as many decodings at a time as there are cores, finals first."""
+
+from __future__ import annotations
+
+import os
+
+from streamer.asr.moonshine import Moonshine
+from streamer.batching import EngineStats, Turn, Turns
+
+__all__ = ["SharedMoonshine"]
+
+
+class SharedMoonshine:
+    """``model`` and the turns of those who use it: :meth:`final` goes before :meth:`partial`."""
+
+    def __init__(self, model: Moonshine, workers: int | None = None) -> None:
+        self.model = model
+        self._turns = Turns(workers or os.cpu_count() or 1, ("final", "partial"), name="moonshine")
+
+    @property
+    def stats(self) -> list[EngineStats]:
+        """Waiting and work, of finals and of partials."""
+        return self._turns.stats
+
+    def final(self) -> Turn:
+        """A turn for what somebody waits for."""
+        return self._turns.turn("final")
+
+    def partial(self) -> Turn:
+        """A turn for what may come later or not at all."""
+        return self._turns.turn("partial")
+
+    async def aclose(self) -> None:
+        """Wait for the decodings under way and end the threads."""
+        await self._turns.aclose()
