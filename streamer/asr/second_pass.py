@@ -11,11 +11,17 @@ __all__ = ["SharedMoonshine"]
 
 
 class SharedMoonshine:
-    """``model`` and the turns of those who use it: :meth:`final` goes before :meth:`partial`."""
+    """``model`` and the turns of those who use it.
+
+    :meth:`final` goes before :meth:`partial`, the first partial of a segment before later ones.
+    One worker is for finals alone, if there is another.
+    """
 
     def __init__(self, model: Moonshine, workers: int | None = None) -> None:
         self.model = model
-        self._turns = Turns(workers or os.cpu_count() or 1, ("final", "partial"), name="moonshine")
+        workers = workers or os.cpu_count() or 1
+        lanes = ("final", "first", "partial")
+        self._turns = Turns(workers, lanes, name="moonshine", spare=min(1, workers - 1))
 
     @property
     def stats(self) -> list[EngineStats]:
@@ -26,9 +32,9 @@ class SharedMoonshine:
         """A turn for what somebody waits for."""
         return self._turns.turn("final")
 
-    def partial(self) -> Turn:
-        """A turn for what may come later or not at all."""
-        return self._turns.turn("partial")
+    def partial(self, first: bool) -> Turn:
+        """A turn for what may come later or not at all; ``first`` of its segment."""
+        return self._turns.turn("first" if first else "partial")
 
     async def aclose(self) -> None:
         """Wait for the decodings under way and end the threads."""

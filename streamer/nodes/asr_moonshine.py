@@ -206,7 +206,7 @@ class AsrMoonshine(Node):
 
     async def _partial(self, segment: Segment, upto: int) -> None:
         live = not self.config.partial_interval
-        turn = self._moonshine.partial()
+        turn = self._moonshine.partial(not segment.decoded_to)
         self._asked = turn if live else None
         async with turn:
             self._asked = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,15 @@ import jiwer
 import numpy as np
 import pytest
 
+from streamer.asr.second_pass import SharedMoonshine
 from streamer.audio.decode import AudioReader
 from streamer.errors import ModelError
 from streamer.graph import Edge, Engine, GraphPlan, NodePlan, Out, QueueSpec, Source
 from streamer.graph.resources import Resources
-from streamer.nodes.asr_moonshine import AsrMoonshine
+from streamer.nodes.asr_moonshine import AsrMoonshine, moonshine_for
 from streamer.nodes.vad_silero import VadSilero
 from streamer.packets import AudioFrame, Samples, SpeechSpan, Stamp, Transcript
+from streamer.trace import WAIT, WORK, Recorder
 from tests.nodes.graphs import Collect
 from tools.asr_train.text import normalise
 
@@ -84,7 +88,10 @@ def recognise(loop: asyncio.Runner, resources: Resources) -> Any:
     """Runs frames through VAD (or given spans) and recogniser; returns (transcript, stamp)s."""
 
     def run(
-        audio: list[AudioFrame], spans: list[SpeechSpan] | None = None, **config: Any
+        audio: list[AudioFrame],
+        spans: list[SpeechSpan] | None = None,
+        recorder: Recorder | None = None,
+        **config: Any,
     ) -> list[tuple[Transcript, Stamp]]:
         speech = VadSilero if spans is None else Spans
         nodes = {
@@ -107,7 +114,9 @@ def recognise(loop: asyncio.Runner, resources: Resources) -> Any:
             edges.append(edge("play", "audio", "speech", "audio"))
         got: list[tuple[Transcript, Stamp]] = []
         local = {"frames": audio, "spans": spans, "got": got}
-        loop.run(Engine(GraphPlan("t", nodes, edges), resources=resources, local=local).run())
+        plan = GraphPlan("t", nodes, edges)
+        engine = Engine(plan, resources=resources, local=local, recorder=recorder)
+        loop.run(engine.run())
         return got
 
     return run
@@ -216,6 +225,38 @@ def test_endless_speech_is_cut_and_joined(
     for before, after in zip(found, found[1:], strict=False):
         assert after.start == before.end
     assert error_rate(reference, found) <= 0.12
+
+
+def test_a_final_does_not_wait_for_its_partial_and_the_trace_shows_the_decoding(
+    recognise: Any, loop: asyncio.Runner, resources: Resources, austen: Samples
+) -> None:
+    """All workers that may do partials are held by others meanwhile."""
+    others = max(1, (os.cpu_count() or 1) - 1)
+
+    async def hold(shared: SharedMoonshine) -> None:
+        async with shared.partial(True) as turn:
+            await turn.run(gate.wait, 20)
+
+    async def begin() -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(hold(shared)) for _ in range(others)]
+
+    gate, recorder = threading.Event(), Recorder()
+    shared = loop.run(moonshine_for("moonshine-base-en", resources))
+    holding = loop.run(begin())
+    final, first, partial = shared.stats
+    before = (final.runs.count, first.runs.count, partial.runs.count, first.withdrawn)
+    got = recognise(frames(austen[8 * RATE : int(11.8 * RATE)]), recorder=recorder)
+    gate.set()
+    loop.run(asyncio.wait(holding, timeout=5))
+    assert [t.text for t, _ in got if t.final] == [t.text for t, _ in got]
+    assert "young man" in got[0][0].text
+    assert final.runs.count == before[0] + 1
+    assert first.runs.count == before[1] + others
+    assert (partial.runs.count, first.withdrawn) == (before[2], before[3] + 1)
+    step = recorder.track("asr: final")
+    assert step.histograms[WORK].count == 1
+    assert step.histograms[WORK].total > 10e6, "ns of decoding 3 s of speech"
+    assert step.histograms[WAIT].count == 1
 
 
 def test_a_model_for_something_else_is_refused(recognise: Any) -> None:
