@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import aiomqtt
 
 from streamer.errors import OutputError, StreamerError
 
-__all__ = ["Broker", "Retry", "connected"]
+__all__ = ["Broker", "Retry", "connected", "exchange"]
 
+R = TypeVar("R")
 _NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 _SETTLED = 10.0
 
@@ -64,9 +65,28 @@ async def connected(broker: Broker, **options: Any) -> AsyncIterator[aiomqtt.Cli
         if attempt.exception() is None:
             await client.__aexit__(None, None, None)
         raise
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_exit(client.__aexit__)
+    try:
         yield client
+    finally:
+        await exchange(client.__aexit__(None, None, None))
+
+
+async def exchange(work: Coroutine[Any, Any, R]) -> R:
+    """Await ``work`` of an aiomqtt client so that a cancellation is never lost.
+
+    aiomqtt waits with :func:`asyncio.wait_for`, which until Python 3.12 drops a cancellation that
+    comes in the same turn of the loop as the broker's answer (CPython issue 81839).
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
+        raise
+    return task.result()
 
 
 class Retry:

@@ -10,7 +10,7 @@ from typing import Any
 import aiomqtt
 
 from streamer.errors import StreamerError
-from streamer.mqtt.broker import Broker, Retry, connected
+from streamer.mqtt.broker import Broker, Retry, connected, exchange
 
 __all__ = ["Arrival", "listen"]
 
@@ -62,7 +62,7 @@ async def listen(
             async with connected(
                 broker, queue_type=_Arrivals, max_queued_incoming_messages=limit
             ) as client:
-                await client.subscribe([(topic, qos) for topic in topics])
+                await exchange(client.subscribe([(topic, qos) for topic in topics]))
                 retry.connected()
                 async for arrival in client.messages:
                     yield arrival  # type: ignore[misc]  # our queue holds arrivals

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import aiomqtt
 
 from streamer.errors import OutputError, StreamerError
-from streamer.mqtt.broker import Broker, Retry, connected
+from streamer.mqtt.broker import Broker, Retry, connected, exchange
 from streamer.mqtt.outbox import Message, Outbox
 
 __all__ = ["OFFLINE", "ONLINE", "Publisher"]
@@ -79,7 +79,8 @@ class Publisher:
     async def _session(self) -> None:
         will = aiomqtt.Will(self._state_topic, OFFLINE, qos=1, retain=self._retain_state)
         async with connected(self.broker, will=will) as client:
-            await client.publish(self._state_topic, ONLINE, qos=1, retain=self._retain_state)
+            online = client.publish(self._state_topic, ONLINE, qos=1, retain=self._retain_state)
+            await exchange(online)
             self._recovered()
             sending = asyncio.create_task(self._send(client))
             watching = asyncio.create_task(_until_lost(client))
@@ -101,7 +102,7 @@ class Publisher:
     async def _send(self, client: aiomqtt.Client) -> None:
         while True:
             message = await self.outbox.take()
-            await client.publish(message.topic, message.payload, qos=message.qos)
+            await exchange(client.publish(message.topic, message.payload, qos=message.qos))
             self.outbox.done()
 
     async def _say_goodbye(self, client: aiomqtt.Client) -> None:
