@@ -38,7 +38,8 @@ class Engine:
 
     ``resources`` are the engines shared with other sessions; without them the run has its own.
     ``local`` holds objects that belong to this session, for nodes to find in ``ctx.local``.
-    ``on_report`` is called for every error, survived or not.
+    ``on_report`` is called for every error, survived or not; ``on_arrival`` for every packet
+    that a sink has worked on.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Engine:
         local: Mapping[str, Any] | None = None,
         recorder: Recorder | None = None,
         on_report: Callable[[Report], None] | None = None,
+        on_arrival: Callable[[Any, Stamp], None] | None = None,
     ) -> None:
         self.plan = plan
         self.session = session
@@ -62,6 +64,7 @@ class Engine:
         self._shared = resources
         self.resources = resources or Resources()
         self._on_report = on_report
+        self.on_arrival = on_arrival
         self._clock: Callable[[], float] = lambda: 0.0
         self._stop_asked = False
 

@@ -41,6 +41,11 @@ class Resources:
             del self._building[key]
             raise
 
+    def built(self) -> list[Any]:
+        """Everything that has been built and is there now, oldest first."""
+        done = [task for task in self._building.values() if task.done()]
+        return [t.result() for t in done if not t.cancelled() and t.exception() is None]
+
     async def aclose(self) -> None:
         """Close every object that has ``aclose`` or ``close``, newest first."""
         tasks = reversed(list(self._building.values()))

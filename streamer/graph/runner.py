@@ -228,8 +228,11 @@ class Runner:
         end = now_ns()
         blocked = self._blocked_ns - blocked
         recorder.add(WORK, self._track, begin, end - blocked, seconds)
-        if self._is_sink and stamp.captured_ns:
-            recorder.add(AGE, self._track, stamp.captured_ns, end, seconds)
+        if self._is_sink:
+            if stamp.captured_ns:
+                recorder.add(AGE, self._track, stamp.captured_ns, end, seconds)
+            if self._engine.on_arrival is not None:
+                self._engine.on_arrival(packet.value, stamp)
 
     async def _emit(self, spec: PortSpec, value: Any, stamp: Stamp | None) -> None:
         if stamp is None:

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamer.errors import InputError
-from streamer.graph import ChannelStats, Engine, GraphPlan, Resources
+from streamer.graph import Engine, GraphPlan, Resources
 from streamer.nodes.session import SessionPort
 from streamer.serve.auth import Keys
 from streamer.serve.deepgram import deepgram
-from streamer.serve.gateway import Gateway, Page
+from streamer.serve.gateway import Gateway
 from streamer.serve.limits import Limits
 from streamer.serve.native import Native
 from streamer.serve.openai import openai
 from streamer.serve.page import pages
-from streamer.serve.sessions import Session, Sessions
+from streamer.serve.sessions import Sessions
 from streamer.serve.sherpa import sherpa
 from streamer.serve.vosk import vosk
+
+if TYPE_CHECKING:
+    from streamer.serve.measures import Measures
 
 __all__ = ["Settings", "serve"]
 
@@ -48,6 +52,10 @@ async def serve(plan: GraphPlan, settings: Settings) -> AsyncIterator[tuple[Gate
     """Serve ``plan`` until the block ends, then drain; yields the gateway and its port."""
     async with Resources().lifetime() as resources, contextlib.AsyncExitStack() as stack:
         sessions = Sessions(plan, settings.limits, resources)
+        shown = pages(sessions)
+        measures = _measures(sessions)
+        if measures is not None:
+            shown |= {"/metrics": measures.page()}
         gateway = Gateway(
             sessions,
             {
@@ -58,7 +66,7 @@ async def serve(plan: GraphPlan, settings: Settings) -> AsyncIterator[tuple[Gate
                 "/v1/realtime": openai,
                 "/v1/listen": deepgram,
             },
-            pages=pages(sessions) | _metrics(sessions),
+            pages=shown,
             keys=settings.keys,
             origins=settings.origins,
             tls=_tls(settings),
@@ -73,9 +81,12 @@ async def serve(plan: GraphPlan, settings: Settings) -> AsyncIterator[tuple[Gate
                     sessions, settings.host, settings.wyoming_port, list(settings.languages)
                 )
             )
+        beat = asyncio.create_task(measures.watch_loop()) if measures is not None else None
         try:
             yield gateway, port
         finally:
+            if beat is not None:
+                beat.cancel()
             await gateway.stop(settings.grace)
 
 
@@ -88,41 +99,12 @@ async def _warm_up(plan: GraphPlan, resources: Resources) -> None:
         await engine.run()
 
 
-def _metrics(sessions: Sessions) -> dict[str, Page]:
+def _measures(sessions: Sessions) -> Measures | None:
     try:
-        from streamer.trace.prometheus import CONTENT_TYPE, Metrics
+        from streamer.serve.measures import Measures
     except ImportError:  # the extra [metrics] is not installed
-        return {}
-    edges: list[ChannelStats] = []
-    metrics = Metrics(sessions.recorder, lambda: edges)
-    active = metrics.gauge("streamer_sessions", "Sessions open now.")
-    waiting = metrics.gauge("streamer_sessions_waiting", "Connections waiting for a session.")
-    admitted = metrics.gauge("streamer_sessions_admitted", "Sessions opened since the start.")
-    refused = metrics.gauge("streamer_sessions_refused", "Connections refused since the start.")
-    audio = metrics.counter("streamer_audio_seconds", "Audio taken in by sessions that ended.")
-
-    def on_close(session: Session) -> None:
-        audio.inc(session.audio)
-        metrics.retire([channel.stats() for channel in session.engine.channels])
-
-    sessions.on_close = on_close
-
-    async def render() -> bytes:
-        edges[:] = _edges(sessions)
-        admission = sessions.admission
-        active.set(admission.active)
-        waiting.set(admission.waiting)
-        admitted.set(admission.admitted)
-        refused.set(admission.refused)
-        return await asyncio.to_thread(metrics.render)
-
-    return {"/metrics": Page(render, CONTENT_TYPE, open=False)}
-
-
-def _edges(sessions: Sessions) -> Iterator[ChannelStats]:
-    for session in sessions.open.values():
-        for channel in session.engine.channels:
-            yield channel.stats()
+        return None
+    return Measures(sessions)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

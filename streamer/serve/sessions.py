@@ -6,24 +6,31 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
 
 from streamer.errors import StreamerError
 from streamer.graph import Engine, GraphPlan, Report, Resources
 from streamer.nodes.session import Delivery, SessionPort
-from streamer.packets import Samples
+from streamer.packets import Samples, Stamp
 from streamer.serve.admission import Admission
 from streamer.serve.limits import Limits
 from streamer.trace import Recorder
 
-__all__ = ["Session", "Sessions"]
+__all__ = ["Session", "Sessions", "Watcher"]
 
 
 class Session:
     """One client's run of the graph."""
 
     def __init__(
-        self, plan: GraphPlan, resources: Resources, recorder: Recorder, limits: Limits, rate: int
+        self,
+        plan: GraphPlan,
+        resources: Resources,
+        recorder: Recorder,
+        limits: Limits,
+        rate: int,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         self.id = secrets.token_hex(8)
         self.began = time.monotonic()
@@ -39,21 +46,29 @@ class Session:
             recorder=recorder,
             local={"session": self.port},
             on_report=self._on_report,
+            on_arrival=self._on_arrival,
         )
+        self._watchers = watchers
         self.reports: list[Report] = []
+        self.outcome = "ended"
+        """``ended``, ``failed``, or ``aborted``: the client left, or it took too long."""
         self._task = asyncio.create_task(self._run(), name=f"session {self.id}")
 
     async def _run(self) -> None:
         try:
             await self.engine.run()
         except StreamerError as error:
-            self.failure = error
+            self.failure, self.outcome = error, "failed"
         finally:
             await self.port.finish()
 
     def _on_report(self, report: Report) -> None:
         if len(self.reports) < 100:
             self.reports.append(report)
+
+    def _on_arrival(self, value: Any, stamp: Stamp) -> None:
+        for watcher in self._watchers:
+            watcher.arrived(self, value, stamp)
 
     async def feed(self, samples: Samples) -> None:
         """Hand in audio at the session's rate. Raises when a bound of the session is passed."""
@@ -79,6 +94,8 @@ class Session:
 
     async def abort(self) -> None:
         """Stop at once and forget what is open."""
+        if self.running:
+            self.outcome = "aborted"
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -89,6 +106,18 @@ class Session:
     @property
     def running(self) -> bool:
         return not self._task.done()
+
+
+class Watcher(Protocol):
+    """Somebody who looks on: metrics, traces."""
+
+    def opened(self, session: Session) -> None: ...
+
+    def arrived(self, session: Session, value: Any, stamp: Stamp) -> None:
+        """A sink of the session has worked on ``value``."""
+
+    def closed(self, session: Session) -> None:
+        """The session has ended; ``session.outcome`` says how."""
 
 
 class Sessions:
@@ -103,7 +132,9 @@ class Sessions:
         self.open: dict[str, Session] = {}
         self.closing: set[asyncio.Event] = set()
         """Set when the server drains, for adapters that hold sessions of absent clients."""
-        self.on_close: Callable[[Session], None] = lambda session: None
+        self.watchers: list[Watcher] = []
+        self.keep_spans = False
+        """Whether each session keeps the spans of its own packets, for traces."""
 
     @contextlib.asynccontextmanager
     async def session(self, rate: int) -> AsyncIterator[Session]:
@@ -113,8 +144,11 @@ class Sessions:
         """
         await self.admission.enter()
         try:
-            session = Session(self.plan, self.resources, self.recorder, self.limits, rate)
+            recorder = self.recorder.child() if self.keep_spans else self.recorder
+            session = Session(self.plan, self.resources, recorder, self.limits, rate, self.watchers)
             self.open[session.id] = session
+            for watcher in self.watchers:
+                watcher.opened(session)
             try:
                 yield session
             finally:
@@ -122,7 +156,8 @@ class Sessions:
                     await session.abort()
                 finally:
                     del self.open[session.id]
-                    self.on_close(session)
+                    for watcher in self.watchers:
+                        watcher.closed(session)
         finally:
             self.admission.leave()
 

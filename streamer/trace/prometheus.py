@@ -5,7 +5,6 @@ Text format: https://prometheus.io/docs/instrumenting/exposition_formats/
 
 from __future__ import annotations
 
-import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
@@ -23,7 +22,7 @@ from prometheus_client.registry import Collector
 from streamer.trace.histogram import Histogram, upper_edges
 from streamer.trace.recorder import AGE, BLOCKED, WAIT, WORK, Recorder
 
-__all__ = ["CONTENT_TYPE", "LATENCY_BUCKETS", "EdgeStats", "Metrics"]
+__all__ = ["CONTENT_TYPE", "LATENCY_BUCKETS", "EdgeStats", "Metrics", "cumulative"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -32,8 +31,7 @@ LATENCY_BUCKETS: Final = tuple(
 )
 """Upper bounds in seconds: 0.1 ms, 0.2 ms, 0.5 ms, ... 50 s."""
 
-_LAST: Final = [bisect.bisect_right(upper_edges(), bound * 1e9) - 1 for bound in LATENCY_BUCKETS]
-"""Per bound, the last bucket of our histograms that lies wholly below it."""
+_EDGES: Final = np.array(upper_edges(), np.float64)
 
 _TIMES: Final = (
     (WAIT, "streamer_edge_wait_seconds", "How long packets waited on the edge.", "edge"),
@@ -104,6 +102,10 @@ class Metrics:
         """A count that only rises; its name is given the ending ``_total``."""
         return prometheus.Counter(name, help, labels, registry=self.registry)
 
+    def count(self, name: str, help: str, read: Callable[[], float]) -> None:
+        """A count that is kept elsewhere; ``read`` gives it at each rendering."""
+        self.registry.register(_Count(name, help, read))
+
     def gauge(self, name: str, help: str, labels: Sequence[str] = ()) -> prometheus.Gauge:
         """A value that rises and falls; ``set_function`` reads it at each rendering."""
         return prometheus.Gauge(name, help, labels, registry=self.registry)
@@ -127,6 +129,14 @@ class Metrics:
         return prometheus.generate_latest(self.registry)
 
 
+class _Count(Collector):
+    def __init__(self, name: str, help: str, read: Callable[[], float]) -> None:
+        self._name, self._help, self._read = name, help, read
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(self._name, self._help, value=self._read())
+
+
 class _Flow(Collector):
     def __init__(self, recorder: Recorder, edges: Callable[[], Iterable[EdgeStats]]) -> None:
         self._recorder = recorder
@@ -147,7 +157,9 @@ class _Flow(Collector):
             for track in self._recorder.tracks:
                 histogram = track.histograms[kind]
                 if histogram.count:
-                    family.add_metric([track.name], _cumulative(histogram), histogram.total / 1e9)
+                    family.add_metric(
+                        [track.name], cumulative(histogram, LATENCY_BUCKETS), histogram.total / 1e9
+                    )
             yield family
 
     def _counts(self) -> Iterator[Metric]:
@@ -181,8 +193,14 @@ def _add(counts: dict[str, float], edge: EdgeStats) -> None:
         counts[key] += getattr(edge, key)
 
 
-def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
-    """Counts up to each bound. A record within 1/16 below a bound may count above it."""
-    seen = np.cumsum(np.frombuffer(histogram.counts, np.uint64))[_LAST]
-    rows = [(str(bound), float(n)) for bound, n in zip(LATENCY_BUCKETS, seen, strict=True)]
+def cumulative(
+    histogram: Histogram, bounds: Sequence[float], scale: float = 1e9
+) -> list[tuple[str, float]]:
+    """Counts up to each bound, which is ``scale`` times as large in ``histogram``.
+
+    A record within 1/16 below a bound may count above it.
+    """
+    last = np.searchsorted(_EDGES, np.asarray(bounds) * scale, side="right") - 1
+    seen = np.cumsum(np.frombuffer(histogram.counts, np.uint64))[last]
+    rows = [(str(float(bound)), float(n)) for bound, n in zip(bounds, seen, strict=True)]
     return [*rows, ("+Inf", histogram.count)]
