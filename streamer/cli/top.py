@@ -41,7 +41,7 @@ def top(
         str, typer.Option(envvar="STREAMER_KEY", help="API key, if the service wants one.")
     ] = "",
 ) -> None:
-    """Show a running `streamer serve`: edges, nodes and sessions. Ends with Ctrl-C.
+    """Show a running `streamer serve`: edges, nodes, models and sessions. Ends with Ctrl-C.
 
     Times are of the packets between two looks.
     """
@@ -71,7 +71,8 @@ def top(
 
 def render(now: Snapshot, earlier: Snapshot | None) -> Group:
     """The tables of what happened after ``earlier``, or since the service started."""
-    return Group(_service(now, earlier), _edges(now, earlier), _nodes(now, earlier))
+    tables = [make(now, earlier) for make in (_service, _edges, _nodes, _engines)]
+    return Group(*tables)
 
 
 def _edges(now: Snapshot, earlier: Snapshot | None) -> Table:
@@ -108,6 +109,30 @@ def _nodes(now: Snapshot, earlier: Snapshot | None) -> Table:
             f"{work.total / seconds:.0%}" if seconds else "",
             _ms(age.quantile(0.5)),
             _ms(age.quantile(0.99)),
+        )
+    return table
+
+
+def _engines(now: Snapshot, earlier: Snapshot | None) -> Table:
+    table = _table(
+        "engine", "waiting", "items", "a batch", "wait p50", "p99", "run p50", "p99", "busy", "RTF"
+    )
+    seconds = now.time - earlier.time if earlier else 0.0
+    for name in now.names("streamer_engine_run_seconds"):
+        wait = _distribution(now, earlier, "streamer_engine_wait_seconds", name)
+        run = _distribution(now, earlier, "streamer_engine_run_seconds", name)
+        audio = _change(now, earlier, "streamer_engine_audio_seconds_total", name)
+        table.add_row(
+            escape(name),
+            f"{now.values.get(('streamer_engine_waiting', name), 0):.0f}",
+            f"{wait.count:.0f}",
+            f"{wait.count / run.count:.1f}" if run.count else "",
+            _ms(wait.quantile(0.5)),
+            _ms(wait.quantile(0.99)),
+            _ms(run.quantile(0.5)),
+            _ms(run.quantile(0.99)),
+            f"{run.total / seconds:.0%}" if seconds else "",
+            f"{run.total / audio:.3f}" if audio else "",
         )
     return table
 

@@ -1,4 +1,4 @@
-"""Reads the text of ``/metrics`` back: counts and quantiles by edge and node."""
+"""Reads the text of ``/metrics`` back: counts and quantiles by edge, node and engine."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Distribution:
 class Snapshot:
     """``/metrics`` at one time (s, any clock).
 
-    ``values`` by (metric, edge or node), ``distributions`` likewise; ``service`` are the values
-    of the whole process, by name with their labels.
+    ``values`` by (metric, edge, node or engine), ``distributions`` likewise; ``service`` are the
+    values of the whole process, by name with their labels.
     """
 
     time: float
@@ -78,13 +78,13 @@ class Snapshot:
         return snapshot
 
     def names(self, metric: str) -> list[str]:
-        """The edges or nodes that ``metric`` knows, in order of appearance."""
+        """The edges, nodes or engines that ``metric`` knows, in order of appearance."""
         both = [*self.distributions, *self.values]
         return list(dict.fromkeys(name for key, name in both if key == metric))
 
     def _take(self, kind: str, name: str, labels: dict[str, str], value: float) -> None:
         le = labels.pop("le", "")
-        where = labels.pop("edge", "") or labels.pop("node", "")
+        where = labels.pop("edge", "") or labels.pop("node", "") or labels.pop("engine", "")
         if kind != "histogram":
             if where:
                 self.values[name, where] = value

@@ -13,11 +13,13 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
+from streamer.batching import EngineStats
 from streamer.cli.top import render, top
 from streamer.errors import InputError
 from streamer.graph import Engine, QueueSpec
 from streamer.graph.virtual import run
 from streamer.trace import AGE, WAIT, WORK
+from streamer.trace.engines import EngineMetrics
 from streamer.trace.prometheus import CONTENT_TYPE, Metrics
 from streamer.trace.scrape import Snapshot
 from tests.graph.nodes import Collect, Count, Pass, make_plan
@@ -38,6 +40,9 @@ def ran() -> tuple[Engine, Metrics]:
     engine = Engine(plan)
     run(engine.run())
     metrics = Metrics(engine.recorder, lambda: [c.stats() for c in engine.channels])
+    model = EngineStats("silero")
+    model.record(1.0, 1.003, [0.99, 0.99, 0.9], 0.1)
+    metrics.registry.register(EngineMetrics(lambda: [model]))
     metrics.gauge("streamer_sessions", "Sessions.").set(7)
     metrics.counter("streamer_refused", "Refused.", ["reason"]).labels("full").inc(3)
     metrics.histogram("streamer_final_seconds", "Finalisation.").observe(0.3)
@@ -96,6 +101,10 @@ def test_one_look_shows_edges_nodes_and_the_service() -> None:
     packets, p50, p99 = cells(output, "pass ")[1:4]
     assert packets == "20"
     assert (float(p50[:-3]), float(p99[:-3])) == (0.1, pytest.approx(49.4, abs=0.1))
+    model = cells(output, "silero")
+    assert model[1:4] == ["0", "3", "3.0"]
+    assert 50 <= float(model[5][:-3]) <= 200, "wait p99"
+    assert model[-1] == "0.030", "3 ms of work on 0.1 s of audio"
     assert cells(output, "sessions") == ["sessions", "7"]
     assert cells(output, "refused_total reason=full") == ["refused_total reason=full", "3"]
     assert cells(output, "final_seconds")[1] == "1 times"
