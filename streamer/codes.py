@@ -186,6 +186,18 @@ EXPLANATIONS: dict[str, str] = {
     "output.disk-full": (
         "The disk is full. What was written before is complete; free some space and run again."
     ),
+    # -- speech
+    "tts.missing": "Speaking needs an extra: `pip install 'streamer[tts]'`.",
+    "tts.voice.unknown": "No voice has that name; the hint lists those there are.",
+    "tts.voice.missing": (
+        "That voice has to be fetched once and could not be. `heart` needs no network."
+    ),
+    # -- OpenTelemetry
+    "otel.not-installed": "Sending spans needs an extra: `pip install 'streamer[otel]'`.",
+    "otel.endpoint": (
+        "The address of the collector, given by --otel or OTEL_EXPORTER_OTLP_ENDPOINT, is no "
+        "http or https URL."
+    ),
     # -- streamer top
     "top.not-installed": "`streamer top` needs an extra: `pip install 'streamer[metrics]'`.",
     "top.unreachable": "No service answers at that address, or it wants a key.",

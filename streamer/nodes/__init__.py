@@ -15,12 +15,14 @@ KINDS = {
     "sink.srt": "streamer.nodes.sink_files:SinkSrt",
     "sink.terminal": "streamer.nodes.sink_terminal:SinkTerminal",
     "sink.text": "streamer.nodes.sink_files:SinkText",
+    "sink.wav": "streamer.nodes.sink_wav:SinkWav",
     "sink.webvtt": "streamer.nodes.sink_files:SinkWebvtt",
     "source.file": "streamer.nodes.source_file:SourceFile",
     "source.mic": "streamer.nodes.source_mic:SourceMic",
     "source.mqtt": "streamer.nodes.mqtt:SourceMqtt",
     "source.session": "streamer.nodes.session:SourceSession",
     "source.stdin": "streamer.nodes.source_stdin:SourceStdin",
+    "tts.speak": "streamer.nodes.tts_speak:TtsSpeak",
     "vad.silero": "streamer.nodes.vad_silero:VadSilero",
 }
 """Our own node kinds; those of plug-ins come from the entry-point group ``streamer.nodes``."""

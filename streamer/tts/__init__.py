@@ -1,0 +1,1 @@
+"""Incremental text-to-speech: clauses from a stream of text, voices that speak them."""
