@@ -59,16 +59,34 @@ async def connected(broker: Broker, **options: Any) -> AsyncIterator[aiomqtt.Cli
     )
     attempt = asyncio.create_task(client.__aenter__())
     try:
-        await asyncio.shield(attempt)
-    except asyncio.CancelledError:
-        await asyncio.wait([attempt])
-        if attempt.exception() is None:
-            await client.__aexit__(None, None, None)
-        raise
-    try:
-        yield client
+        try:
+            await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            await asyncio.wait([attempt])
+            if attempt.exception() is None:
+                await _disconnect(client)
+            raise
+        try:
+            yield client
+        finally:
+            await _disconnect(client)
     finally:
+        _hang_up(client)
+
+
+async def _disconnect(client: aiomqtt.Client) -> None:
+    """Say goodbye. That it failed must not take the place of a cancellation under way."""
+    with contextlib.suppress(aiomqtt.MqttError):
         await exchange(client.__aexit__(None, None, None))
+
+
+def _hang_up(client: aiomqtt.Client) -> None:
+    """Close the socket that aiomqtt leaves open when the broker did not answer in time."""
+    mqtt: Any = client._client
+    while (connection := mqtt.socket()) is not None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        mqtt.loop_read()
 
 
 async def exchange(work: Coroutine[Any, Any, R]) -> R:

@@ -175,3 +175,39 @@ def test_no_task_and_no_socket_is_left_behind(mosquitto: Mosquitto) -> None:
         assert len(os.listdir("/proc/self/fd")) == sockets
 
     asyncio.run(scenario())
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files by /proc")
+def test_it_ends_and_closes_its_socket_though_the_broker_lets_nothing_through(
+    mosquitto: Mosquitto,
+) -> None:
+    async def scenario() -> None:
+        async with publishing(mosquitto.port):
+            pass  # the thread that connects has its files now
+        files = len(os.listdir("/proc/self/fd"))
+        async with publishing(mosquitto.port) as (publisher, errors):
+            async with asyncio.timeout(5):
+                await publisher.online.wait()
+            mosquitto.freeze()
+            # More than the sockets hold, so that not even the goodbye can be written.
+            publisher.publish(Message("t/final", bytes(32 << 20), qos=1))
+            await asyncio.sleep(0.2)
+            assert not errors
+            started = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - started < 5
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert len(os.listdir("/proc/self/fd")) == files
+
+    asyncio.run(scenario())
+
+
+def test_a_broker_that_accepts_and_says_nothing_leaves_no_task_behind(mosquitto: Mosquitto) -> None:
+    async def scenario() -> None:
+        mosquitto.freeze()
+        async with publishing(mosquitto.port) as (_, errors):
+            async with asyncio.timeout(5):
+                await errors.some.wait()
+            await asyncio.sleep(0.3)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(scenario())
