@@ -187,6 +187,22 @@ EXPLANATIONS: dict[str, str] = {
         "The disk is full. What was written before is complete; free some space and run again."
     ),
     # -- speech
+    "tts.endpoint.broken": (
+        "The speech endpoint broke off. What had arrived was spoken; the next clause tries again."
+    ),
+    "tts.endpoint.format": (
+        "The speech endpoint sent a container (WAV, Ogg, FLAC, MP3) where plain PCM was asked for; "
+        "use a server that knows `response_format: pcm`."
+    ),
+    "tts.endpoint.missing": "A speech endpoint needs an extra: `pip install 'streamer[http]'`.",
+    "tts.endpoint.refused": (
+        "The speech endpoint answered with an error; the message holds its reason. Check the "
+        "model, the voice, and the key in the environment."
+    ),
+    "tts.endpoint.slow": "The speech endpoint sent nothing within `timeout`.",
+    "tts.endpoint.unreachable": (
+        "No server answers at the address of the speech endpoint. Start it, or mend the `url`."
+    ),
     "tts.missing": "Speaking needs an extra: `pip install 'streamer[tts]'`.",
     "tts.voice.unknown": "No voice has that name; the hint lists those there are.",
     "tts.voice.missing": (

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -19,6 +20,9 @@ from streamer.errors import OutputError, StreamerError
 from streamer.graph import Engine, GraphPlan, Report, Source
 from streamer.trace import write_chrome_trace
 from streamer.trace.summary import summarise
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 __all__ = ["run_plan", "summary_table", "variables"]
 
@@ -37,9 +41,16 @@ def variables(assignments: list[str]) -> dict[str, str]:
 
 
 def run_plan(
-    plan: GraphPlan, *, trace: Path | None = None, summary: bool = False, progress: bool = False
+    plan: GraphPlan,
+    *,
+    trace: Path | None = None,
+    summary: bool = False,
+    progress: bool = False,
+    tracer: Tracer | None = None,
 ) -> None:
     """Run ``plan`` until it ends; Ctrl-C drains it, a second Ctrl-C aborts.
+
+    Utterances go to ``tracer`` as spans, if there is one.
 
     Errors that the graph survives are printed as they happen; the first fatal one is raised
     after everything else has drained. Messages go to standard error.
@@ -53,12 +64,30 @@ def run_plan(
 
     engine = Engine(plan, on_report=show)
     try:
-        asyncio.run(_run(engine, console, progress))
+        asyncio.run(_traced(engine, tracer, _run(engine, console, progress)))
     finally:
         if trace is not None:
             _write_trace(engine, trace)
         if summary:
             console.print(summary_table(engine))
+
+
+async def _traced(engine: Engine, tracer: Tracer | None, work: Coroutine[None, None, None]) -> None:
+    if tracer is None:
+        await work
+        return
+    from streamer.trace.otel import SessionSpans
+
+    spans = SessionSpans(tracer, engine.recorder, engine.plan.name)
+    engine.on_arrival = spans.arrived
+    failure: BaseException | None = None
+    try:
+        await work
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        spans.end(failure)
 
 
 async def _run(engine: Engine, console: Console, progress: bool) -> None:

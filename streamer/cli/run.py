@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from streamer.cli._otel import Otel, tracer_for
 from streamer.cli._session import run_plan, variables
 from streamer.graph.build import load_graph
 from streamer.nodes import registry
@@ -25,7 +26,9 @@ def run(
         typer.Option(help="Write a trace for ui.perfetto.dev.", metavar="FILE"),
     ] = None,
     summary: Annotated[bool, typer.Option(help="Print where the time went, at the end.")] = True,
+    otel: Otel = "",
 ) -> None:
     """Run a graph. Ctrl-C stops its sources and finishes what was said; twice aborts."""
     plan = load_graph(graph, registry(), settings=variables(assign or []))
-    run_plan(plan, trace=trace, summary=summary)
+    with tracer_for(otel) as tracer:
+        run_plan(plan, trace=trace, summary=summary, tracer=tracer)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from streamer.cli._otel import Otel, tracer_for
 from streamer.cli._session import variables
+from streamer.graph import GraphPlan
 from streamer.graph.build import load_graph
 from streamer.nodes import registry
 from streamer.serve.auth import Keys
@@ -49,6 +52,7 @@ def serve(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Fill ${NAME} in the graph."),
     ] = None,
+    otel: Otel = "",
 ) -> None:
     """Serve a graph over websockets. SIGTERM or Ctrl-C finishes every session, then ends."""
     if new_key is not None:
@@ -66,19 +70,21 @@ def serve(
         certificate=certificate,
         private_key=private_key,
     )
+    with tracer_for(otel) as tracer:
+        asyncio.run(_serve(plan, replace(settings, tracer=tracer)))
+
+
+async def _serve(plan: GraphPlan, settings: Settings) -> None:
+    """Until SIGTERM or Ctrl-C."""
     console = Console(stderr=True, highlight=False)
-
-    async def main() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(NotImplementedError):  # Windows
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, stop.set)
-        async with run_service(plan, settings) as (_, real_port):
-            scheme = "wss" if certificate else "ws"
-            console.print(f"Serving {plan.name} at {scheme}://{host}:{real_port}/v1/stream")
-            console.print(f"Captions page: http{scheme[2:]}://{host}:{real_port}/")
-            await stop.wait()
-            console.print("Finishing the open sessions.")
-
-    asyncio.run(main())
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError):  # Windows
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+    async with run_service(plan, settings) as (_, real_port):
+        scheme = "wss" if settings.certificate else "ws"
+        console.print(f"Serving {plan.name} at {scheme}://{settings.host}:{real_port}/v1/stream")
+        console.print(f"Captions page: http{scheme[2:]}://{settings.host}:{real_port}/")
+        await stop.wait()
+        console.print("Finishing the open sessions.")

@@ -25,6 +25,8 @@ from streamer.serve.sherpa import sherpa
 from streamer.serve.vosk import vosk
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
     from streamer.serve.measures import Measures
 
 __all__ = ["Settings", "serve"]
@@ -45,6 +47,8 @@ class Settings:
     grace: float = 10.0
     """Seconds that sessions have to finish at the end."""
     languages: tuple[str, ...] = ("en",)
+    tracer: Tracer | None = None
+    """Where the sessions go as spans, if anywhere."""
 
 
 @contextlib.asynccontextmanager
@@ -52,6 +56,10 @@ async def serve(plan: GraphPlan, settings: Settings) -> AsyncIterator[tuple[Gate
     """Serve ``plan`` until the block ends, then drain; yields the gateway and its port."""
     async with Resources().lifetime() as resources, contextlib.AsyncExitStack() as stack:
         sessions = Sessions(plan, settings.limits, resources)
+        if settings.tracer is not None:
+            from streamer.serve.traces import Traces
+
+            Traces(sessions, settings.tracer)
         shown = pages(sessions)
         measures = _measures(sessions)
         if measures is not None:

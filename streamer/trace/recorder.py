@@ -73,6 +73,9 @@ class Recorder:
     def add(self, kind: int, track: Track, begin: int, end: int, seconds: float) -> None:
         """Record ``begin``..``end`` (ns) of ``kind`` for a packet at media time ``seconds``."""
         track.histograms[kind].record(end - begin)
+        self._write(kind, track, begin, end, seconds)
+
+    def _write(self, kind: int, track: Track, begin: int, end: int, seconds: float) -> None:
         ring, at = self._ring, (self.written % self.capacity) * _FIELDS
         ring[at] = kind
         ring[at + 1] = track.index
@@ -82,10 +85,8 @@ class Recorder:
         self.written += 1
 
     def child(self, capacity: int = 8192) -> Recorder:
-        """A recorder with the same histograms and spans of its own, for one session of many."""
-        child = Recorder(capacity)
-        child.tracks = self.tracks
-        return child
+        """A recorder for one session of many: it adds to this one and keeps spans of its own."""
+        return _Child(self, capacity)
 
     def rows(self) -> npt.NDArray[np.int64]:
         """The spans still in the ring as int64 ``[n, 5]``, in no order; columns as in `Span`."""
@@ -98,3 +99,14 @@ class Recorder:
         for number in range(first, self.written):
             at = (number % self.capacity) * _FIELDS
             yield Span(*self._ring[at : at + _FIELDS])
+
+
+class _Child(Recorder):
+    def __init__(self, parent: Recorder, capacity: int) -> None:
+        super().__init__(capacity)
+        self.tracks = parent.tracks
+        self._parent = parent
+
+    def add(self, kind: int, track: Track, begin: int, end: int, seconds: float) -> None:
+        self._parent.add(kind, track, begin, end, seconds)
+        self._write(kind, track, begin, end, seconds)
