@@ -1,0 +1,154 @@
+"""Against a real HTTP server that speaks the protocol, well and badly."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamer.errors import ModelError
+from streamer.tts.endpoint import EndpointVoice
+
+TONE = (np.sin(np.arange(24000) * 0.05) * 20000).astype("<i2")
+TEXT = "One two three four five six."
+
+
+class Server(ThreadingHTTPServer):
+    """``plan``: pieces to send; a number waits so many seconds, None breaks off."""
+
+    daemon_threads = True
+    plan: list[Any]
+    status = 200
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests: list[tuple[dict[str, Any], str | None]] = []
+        self.broken = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1/"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_POST(self) -> None:  # noqa: N802
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append((body | {"path": self.path}, self.headers["Authorization"]))
+        self.send_response(self.server.status)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            for step in self.server.plan:
+                if step is None:
+                    self.close_connection = True
+                    return
+                if isinstance(step, float):
+                    time.sleep(step)
+                else:
+                    self.wfile.write(f"{len(step):x}\r\n".encode() + step + b"\r\n")
+            self.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            self.server.broken.set()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def voice(server: Server) -> Iterator[EndpointVoice]:
+    voice = EndpointVoice(server.url, model="tts-1", voice="alloy", key="secret", timeout=1.0)
+    yield voice
+    voice.close()
+
+
+def test_the_sound_arrives_whole_whatever_the_pieces(server: Server, voice: EndpointVoice) -> None:
+    data = TONE.tobytes()
+    server.plan = [data[:1], data[1:4002], data[4002:9999], data[9999:]]
+    runs = list(voice.speak(TEXT))
+    sound = np.concatenate([run.samples for run in runs])
+    assert np.array_equal(np.round(sound * 32768), TONE)
+    words = [w for run in runs for w in run.words]
+    assert " ".join(w.text for w in words) == TEXT
+    assert all(0 <= w.start <= w.end for w in words) and words[-1].end <= 1.0
+    ((body, key),) = server.requests
+    assert key == "Bearer secret" and body["path"] == "/v1/audio/speech"
+    assert (body["input"], body["voice"], body["response_format"]) == (TEXT, "alloy", "pcm")
+
+
+def test_sound_is_out_before_the_server_is_done(server: Server, voice: EndpointVoice) -> None:
+    server.plan = [TONE.tobytes()[:19200], 0.5, TONE.tobytes()[19200:]]
+    begin = time.monotonic()
+    runs = voice.speak(TEXT)
+    next(runs)
+    assert time.monotonic() - begin < 0.4
+    list(runs)
+
+
+def test_closing_in_the_middle_ends_the_request(server: Server, voice: EndpointVoice) -> None:
+    server.plan = [TONE.tobytes()] * 400
+    runs = voice.speak(TEXT)
+    next(runs)
+    runs.close()  # type: ignore[attr-defined]
+    assert server.broken.wait(5)
+    server.plan = [TONE.tobytes()]
+    assert sum(run.samples.size for run in voice.speak(TEXT)) == TONE.size
+
+
+def test_the_pace_of_the_voice_is_learned(server: Server, voice: EndpointVoice) -> None:
+    server.plan = [TONE.tobytes() * 4]  # four seconds: slower than most
+    for _ in range(8):
+        runs = list(voice.speak(TEXT))
+    words = [w for run in runs for w in run.words]
+    ends = [w.end for w in words]
+    assert ends == sorted(ends) and 1.5 < words[3].start < 2.5
+
+
+@pytest.mark.parametrize(
+    ("status", "plan", "code", "says"),
+    [
+        (401, [b'{"error": {"message": "bad key"}}'], "tts.endpoint.refused", "401: bad key"),
+        (500, [b"<html>"], "tts.endpoint.refused", "500: <html>"),
+        (422, [b'["odd"]'], "tts.endpoint.refused", '422: ["odd"]'),
+        (200, [b"RIFF1234WAVE"], "tts.endpoint.format", "'RIFF'"),
+        (200, [TONE.tobytes()[:9600], None], "tts.endpoint.broken", "broke off"),
+        (200, [2.0], "tts.endpoint.slow", "too long"),
+    ],
+)
+def test_what_goes_wrong_is_named(
+    server: Server, voice: EndpointVoice, status: int, plan: list[Any], code: str, says: str
+) -> None:
+    server.status, server.plan = status, plan
+    with pytest.raises(ModelError) as caught:
+        list(voice.speak(TEXT))
+    assert caught.value.code == code and says in caught.value.message
+
+
+def test_no_server() -> None:
+    with pytest.raises(ModelError) as caught:
+        list(EndpointVoice("http://127.0.0.1:9/v1", model="m", voice="v").speak(TEXT))
+    assert caught.value.code == "tts.endpoint.unreachable"
+
+
+def test_an_empty_answer_is_no_sound(server: Server, voice: EndpointVoice) -> None:
+    server.plan = []
+    assert list(voice.speak(TEXT)) == []
