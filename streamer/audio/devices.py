@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from streamer.errors import DeviceError
 
@@ -59,37 +59,50 @@ def list_devices(backend: Any = None) -> list[Device]:
     ]
 
 
-def find_device(wanted: int | str | None, backend: Any = None) -> Device:
-    """The input device with this index, name, or part of a name (case ignored).
+def find_device(
+    wanted: int | str | None, backend: Any = None, *, kind: Literal["input", "output"] = "input"
+) -> Device:
+    """The device of ``kind`` with this index, name, or part of a name (case ignored).
 
-    None or an empty text means the default input. Raises DeviceError ``device.not-found``.
+    None or an empty text means the default one. Raises DeviceError ``device.not-found``.
     """
+    what, instead = _WORDS[kind]
     wanted = None if wanted == "" else wanted
-    inputs = [device for device in list_devices(backend) if device.inputs]
-    for matches in _matchers(wanted):
-        for device in inputs:
+    fitting = [
+        device
+        for device in list_devices(backend)
+        if (device.inputs if kind == "input" else device.outputs)
+    ]
+    for matches in _matchers(wanted, kind):
+        for device in fitting:
             if matches(device):
                 return device
-    if not inputs:
+    if not fitting:
         raise DeviceError(
-            "There is no microphone on this machine.",
+            f"There is no {what} on this machine.",
             code="device.not-found",
-            hint="Plug one in, or use a file: `streamer captions FILE`.",
+            hint=f"Plug one in, or use a file: {instead}.",
         )
     if wanted is None:
-        return inputs[0]
-    names = [device.name for device in inputs]
+        return fitting[0]
+    names = [device.name for device in fitting]
     near = difflib.get_close_matches(str(wanted), names, cutoff=0.3) or names
     raise DeviceError(
-        f"There is no microphone {wanted!r}.",
+        f"There is no {what} {wanted!r}.",
         code="device.not-found",
         hint=f"Did you mean {' or '.join(map(repr, near[:3]))}? `streamer devices` lists all.",
     )
 
 
-def _matchers(wanted: int | str | None) -> list[Any]:
+_WORDS = {
+    "input": ("microphone", "`streamer captions FILE`"),
+    "output": ("loudspeaker", "`sink.wav`"),
+}
+
+
+def _matchers(wanted: int | str | None, kind: Literal["input", "output"]) -> list[Any]:
     if wanted is None:
-        return [lambda device: device.default_input]
+        return [lambda device: getattr(device, f"default_{kind}")]
     if isinstance(wanted, int):
         return [lambda device: device.index == wanted]
     text = wanted.casefold()

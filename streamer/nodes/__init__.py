@@ -12,6 +12,7 @@ KINDS = {
     "sink.jsonl": "streamer.nodes.sink_files:SinkJsonl",
     "sink.mqtt": "streamer.nodes.mqtt:SinkMqtt",
     "sink.session": "streamer.nodes.session:SinkSession",
+    "sink.speaker": "streamer.nodes.sink_speaker:SinkSpeaker",
     "sink.srt": "streamer.nodes.sink_files:SinkSrt",
     "sink.terminal": "streamer.nodes.sink_terminal:SinkTerminal",
     "sink.text": "streamer.nodes.sink_files:SinkText",
@@ -23,6 +24,7 @@ KINDS = {
     "source.session": "streamer.nodes.session:SourceSession",
     "source.stdin": "streamer.nodes.source_stdin:SourceStdin",
     "tts.speak": "streamer.nodes.tts_speak:TtsSpeak",
+    "turn.detector": "streamer.nodes.turn_detector:TurnDetectorNode",
     "vad.silero": "streamer.nodes.vad_silero:VadSilero",
 }
 """Our own node kinds; those of plug-ins come from the entry-point group ``streamer.nodes``."""

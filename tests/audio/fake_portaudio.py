@@ -39,6 +39,9 @@ class FakePortAudio:
         self.streams.append(FakeStream(**settings))
         return self.streams[-1]
 
+    def OutputStream(self, **settings):  # noqa: N802
+        return self.InputStream(**settings)
+
 
 class FakeStream:
     def __init__(self, **settings) -> None:
@@ -75,6 +78,22 @@ class FakeStream:
             buffer[:] = -1  # PortAudio reuses its buffer
             self.adc += frames / rate
             self.count += frames
+
+    def listen(self, blocks=1):
+        """What is heard of the next blocks: the mean of all channels."""
+        heard = []
+
+        def turn():
+            for _ in range(blocks):
+                buffer = np.full((self.settings["blocksize"], self.settings["channels"]), 9, "f4")
+                self.settings["callback"](buffer, len(buffer), None, None)
+                heard.append(buffer.mean(axis=1))
+
+        thread = threading.Thread(target=turn)
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive(), "the callback blocked"
+        return np.concatenate(heard)
 
     def unplug(self):
         self.active = False
