@@ -91,16 +91,16 @@ class AudioFrame:
 
 @dataclass(frozen=True, slots=True)
 class SpeechSpan:
-    """Speech began (``state="start"``) or ended (``state="end"``).
+    """Speech began (``state="start"``), may be ending (``"pause"``) or ended (``"end"``).
 
     ``start`` and ``end`` are media seconds, pre-roll and hang-over already applied; ``end`` is
     None while the span is open. ``index`` numbers the spans of a stream from 0.
-    ``speech_end`` is where the voice itself stopped (without hang-over), None while open.
+    ``speech_end`` is where the voice itself stopped (without hang-over), None while it goes on.
     """
 
     interruptible: ClassVar[bool] = False
 
-    state: Literal["start", "end"]
+    state: Literal["start", "pause", "end"]
     index: int
     start: float
     end: float | None = None

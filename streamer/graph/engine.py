@@ -57,6 +57,8 @@ class Engine:
         self.session = session
         self.recorder = recorder or Recorder()
         self.generation = 0
+        self.paused = False
+        """Nodes that play stand still."""
         self.reports: list[Report] = []
         self.channels: Sequence[Channel] = ()
         self.runners: dict[str, Runner] = {}
@@ -116,6 +118,7 @@ class Engine:
         Returns the new generation. Nodes hear of it through ``on_interrupt``, ahead of any data.
         """
         self.generation += 1
+        self.paused = False
         for channel in self.channels:
             channel.purge(self.generation)
         for runner in self.runners.values():

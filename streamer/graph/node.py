@@ -69,6 +69,13 @@ class Context(Protocol):
     async def interrupt(self) -> int:
         """Raise the generation of the whole session once; everything older is dropped."""
 
+    @property
+    def paused(self) -> bool:
+        """Playback stands still at the next block and loses nothing."""
+
+    def pause(self, paused: bool) -> None:
+        """Let playback of the whole session stand still, or go on; an interruption ends it."""
+
 
 class Node:
     """A stage of a graph.

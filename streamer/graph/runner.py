@@ -117,6 +117,13 @@ class Runner:
     async def interrupt(self) -> int:
         return self._engine.interrupt()
 
+    @property
+    def paused(self) -> bool:
+        return self._engine.paused
+
+    def pause(self, paused: bool) -> None:
+        self._engine.paused = paused
+
     # -- life --------------------------------------------------------------------------------
 
     async def start(self) -> None:

@@ -73,6 +73,8 @@ class AsrMoonshine(Node):
         self._open: Segment | None = None
         self._jobs: deque[tuple[Segment, int | None]] = deque()
         """Segments to decode, each up to an index for a partial, or None for the final."""
+        self._ahead: Segment | None = None
+        """The open segment in a pause: its final decoding begins now, in case it ends."""
         self._count = 0
         self._current: Segment | None = None
         """The segment being decoded."""
@@ -97,6 +99,10 @@ class AsrMoonshine(Node):
         if span.state == "start":
             if self._open is None:
                 self._open = self._segment(int(span.start * RATE))
+        elif span.state == "pause":
+            if not self.config.partial_interval:
+                self._supersede()
+                self._ahead = self._open
         else:
             if self._open is None:  # restarted in the middle of it
                 self._open = self._segment(max(int(span.start * RATE), self._ring.begin))
@@ -110,7 +116,7 @@ class AsrMoonshine(Node):
 
     async def on_flush(self) -> None:
         self._supersede()
-        self._open = None
+        self._open = self._ahead = None
         self._jobs.clear()
 
     async def finish(self) -> None:
@@ -186,16 +192,21 @@ class AsrMoonshine(Node):
                     self._jobs.popleft()
                 segment, upto = job
                 self._current = segment
+                ahead = self._ahead is segment
+                if ahead:
+                    self._ahead = None
             if upto is None:
                 await self._finalise(segment)
             else:
-                await self._partial(segment, upto)
+                await self._partial(segment, upto, ahead)
 
     def _next(self) -> tuple[Segment, int | None] | None:
         if self._jobs:
             segment, upto = self._jobs[0]
             needed = upto or segment.end or 0
             return self._jobs[0] if self._ended or self._ring.end >= needed else None
+        if self._open is not None and self._ahead is self._open:
+            return (self._open, self._ring.end)
         live = self.config.partials and not self.config.partial_interval
         if not live or self._open is None:
             return None
@@ -204,10 +215,13 @@ class AsrMoonshine(Node):
         step = RATE // 5 if segment.decoded_to else RATE * 6 // 10
         return (segment, self._ring.end) if self._ring.end >= heard + step else None
 
-    async def _partial(self, segment: Segment, upto: int) -> None:
+    async def _partial(self, segment: Segment, upto: int, ahead: bool) -> None:
         live = not self.config.partial_interval
-        turn = self._moonshine.partial(not segment.decoded_to)
-        self._asked = turn if live else None
+        if ahead:
+            turn = self._moonshine.final()
+        else:
+            turn = self._moonshine.partial(not segment.decoded_to)
+        self._asked = turn if live and not ahead else None
         async with turn:
             self._asked = None
             if not turn.granted:
@@ -216,9 +230,9 @@ class AsrMoonshine(Node):
                 upto = self._ring.end
             decoded = await self._decode(turn, segment, upto)
         stamp = self._ring.stamp_at(upto)
-        self.ctx.trace("partial", turn.times, stamp)
+        self.ctx.trace("ahead" if ahead else "partial", turn.times, stamp)
         partial = segment.partial(decoded, upto)
-        if partial is not None:
+        if partial is not None and self.config.partials:
             await self.transcript.send(partial, stamp)
 
     async def _finalise(self, segment: Segment) -> None:

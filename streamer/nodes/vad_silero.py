@@ -36,6 +36,9 @@ class VadSilero(Node):
         )
         pre_roll: Seconds = Field(0.25, description="audio kept before speech begins")
         hang_over: Seconds = Field(0.2, description="audio kept after the voice stops")
+        pause: Seconds = Field(
+            0.0, description="silence told before speech ends, to decode ahead; 0: never"
+        )
 
     _stream: SharedStream | None = None
 

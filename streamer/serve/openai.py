@@ -115,7 +115,7 @@ class _Realtime:
                 audio_start_ms=int(span.start * 1000),
                 item_id=item,
             )
-        elif self._item:
+        elif self._item and span.state == "end":
             end = int((span.end or span.start) * 1000)
             await self.send(
                 "input_audio_buffer.speech_stopped", audio_end_ms=end, item_id=self._item

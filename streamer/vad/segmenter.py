@@ -14,7 +14,8 @@ class SpeechSegmenter:
     ``negative_threshold`` for ``min_speech`` seconds; the span starts ``pre_roll`` seconds
     earlier. It ends after ``min_silence`` seconds below ``negative_threshold`` without reaching
     ``threshold`` again; the span then ends ``hang_over`` seconds after the voice did. Spans never
-    overlap. Positions are samples at ``rate``.
+    overlap. Positions are samples at ``rate``. With ``pause`` the silence is told after so many
+    seconds already, for those who can prepare for the end; speech may go on after it.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class SpeechSegmenter:
         min_silence: float = 0.5,
         pre_roll: float = 0.25,
         hang_over: float = 0.2,
+        pause: float = 0.0,
     ) -> None:
         self._rate = rate
         self._threshold = threshold
@@ -35,6 +37,8 @@ class SpeechSegmenter:
         self._min_silence = round(min_silence * rate)
         self._pre_roll = round(pre_roll * rate)
         self._hang_over = min(round(hang_over * rate), self._min_silence)
+        self._pause = round(pause * rate)
+        self._told = False
         self._index = 0
         self._floor = 0
         self._onset: int | None = None
@@ -71,7 +75,7 @@ class SpeechSegmenter:
         return [self._close(self._end if self._silence is None else self._silence, self._end)]
 
     def _voice(self, probability: float, start: int, end: int) -> list[SpeechSpan]:
-        self._silence = None
+        self._silence, self._told = None, False
         if self._open is not None:
             self._peak = max(self._peak, probability)
             return []
@@ -90,9 +94,13 @@ class SpeechSegmenter:
             return []
         if self._silence is None:
             self._silence = start
-        if end - self._silence < self._min_silence:
+        if end - self._silence >= self._min_silence:
+            return [self._close(self._silence, end)]
+        if not self._pause or self._told or end - self._silence < self._pause:
             return []
-        return [self._close(self._silence, end)]
+        self._told = True
+        voice = self._silence / self._rate
+        return [SpeechSpan("pause", self._index, self._open, None, voice, self._peak)]
 
     def _close(self, voice: int, now: int) -> SpeechSpan:
         assert self._open is not None
@@ -100,6 +108,6 @@ class SpeechSegmenter:
         span = SpeechSpan(
             "end", self._index, self._open, end / self._rate, voice / self._rate, self._peak
         )
-        self._floor, self._open, self._silence = end, None, None
+        self._floor, self._open, self._silence, self._told = end, None, None, False
         self._index += 1
         return span

@@ -64,3 +64,16 @@ def test_spans_alternate_and_never_overlap(probabilities):
         assert start.start == end.start
         assert start.index == end.index
         floor = end.end
+
+
+def test_a_pause_is_told_once_before_the_end_and_again_after_more_voice() -> None:
+    segmenter = SpeechSegmenter(min_silence=0.25, pause=0.1, min_speech=0.03)
+    chunk, probabilities = 512, [0.9] * 6 + [0.1] * 5 + [0.9] * 4 + [0.1] * 8
+    events = [
+        event
+        for i, probability in enumerate(probabilities)
+        for event in segmenter.push(probability, i * chunk, (i + 1) * chunk)
+    ]
+    assert [event.state for event in events] == ["start", "pause", "pause", "end"]
+    assert [event.speech_end for event in events[1:]] == [0.192, 0.48, 0.48]
+    assert {event.index for event in events} == {0}

@@ -1,0 +1,1 @@
+"""Whose turn it is: when a person has finished, and when a person interrupts."""
