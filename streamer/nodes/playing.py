@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 from streamer.audio.playback import Playback
@@ -11,7 +12,7 @@ from streamer.packets import AudioFrame, Played, Samples, SpokenAudio
 __all__ = ["PlayingSink"]
 
 BLOCK = 0.02
-"""Seconds between looks at whether an interruption has come."""
+"""Seconds between looks at whether an interruption or a pause has come."""
 
 
 class PlayingSink(Node):
@@ -35,6 +36,9 @@ class PlayingSink(Node):
         """Play this next; returns when it is being heard."""
         raise NotImplementedError
 
+    async def hold(self) -> None:
+        """The sound stands still for a moment."""
+
     async def settle(self) -> None:
         """The answer is complete: wait until all of it has been heard."""
 
@@ -50,6 +54,8 @@ class PlayingSink(Node):
         step = int(BLOCK * audio.rate)
         for begin in range(0, audio.samples.shape[0], step):
             samples = audio.samples[begin : begin + step]
+            if self.ctx.paused:
+                await self._stand_still()
             if self._stale:
                 return
             await self.put(samples, audio.rate)
@@ -70,6 +76,11 @@ class PlayingSink(Node):
         if self._now is not None:
             await self._tell("interrupted")
             self._now = None
+
+    async def _stand_still(self) -> None:
+        await self.hold()
+        while self.ctx.paused and not self._stale:
+            await asyncio.sleep(BLOCK)
 
     @property
     def _stale(self) -> bool:

@@ -41,6 +41,10 @@ class SinkSpeaker(PlayingSink):
         assert self._speaker is not None
         await self._speaker.write(samples)
 
+    async def hold(self) -> None:
+        assert self._speaker is not None
+        self._speaker.pause()
+
     async def settle(self) -> None:
         assert self._speaker is not None
         self._speaker.pause()
