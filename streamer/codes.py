@@ -42,6 +42,10 @@ EXPLANATIONS: dict[str, str] = {
     "serve.no-start": "The native protocol begins with a `start` message; none came.",
     "serve.no-session": "The session to resume has ended, or was dropped too long ago.",
     "serve.version": "The client speaks another version of the native protocol.",
+    "serve.internal": (
+        "The server itself made a mistake; its log holds the traceback. The session is lost, the "
+        "others go on."
+    ),
     "serve.idle": "The client sent nothing for longer than the server waits.",
     # -- sound that comes in
     "audio.not-found": "There is no file at the path that was given.",
@@ -205,6 +209,14 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "tts.missing": "Speaking needs an extra: `pip install 'streamer[tts]'`.",
     "tts.voice.unknown": "No voice has that name; the hint lists those there are.",
+    "tts.piper.missing": (
+        "Piper voices need an extra: `pip install 'streamer[piper]'`. It brings piper-tts, which "
+        "is under the GPL-3.0."
+    ),
+    "tts.voice.file": "A Piper voice is two files, NAME.onnx and NAME.onnx.json; one is missing.",
+    "tts.voice.unfit": (
+        "The file is no VITS voice with espeak-ng phonemes as Piper publishes them, or is damaged."
+    ),
     "tts.voice.missing": (
         "That voice has to be fetched once and could not be. `heart` needs no network."
     ),
