@@ -265,4 +265,8 @@ def test_graph_state_looks_back_ten_seconds_only() -> None:
     (count,) = (node for node in state["nodes"] if node["name"] == "count")
     assert count["work"] == {"p50": 2.0, "p99": 3.0, "count": 3} and count["age"] is None
     assert graph_state(sessions, 40 * second)["nodes"][1]["work"] is None
+    step = sessions.recorder.track("count: final")
+    sessions.recorder.add(WORK, step, 20 * second, 20 * second + 300_000_000, 0.0)
+    work = graph_state(sessions, 21 * second)["nodes"][1]["work"]
+    assert work == {"p50": 300.0, "p99": 300.0, "count": 1}, "where the time of the node goes"
     assert [edge["source"] for edge in state["edges"]] == ["in", "count"]

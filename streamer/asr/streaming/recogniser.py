@@ -40,7 +40,9 @@ class StreamingRecogniser:
 
     def open(self, decoder: Decoder) -> RecogniserStream:
         """A stream at media time 0; ``asr.no-slot`` when all slots are taken."""
-        return RecogniserStream(decoder.open(), self._batcher)
+        stream = RecogniserStream(decoder.open(), self._batcher)
+        self._batcher.members += 1
+        return stream
 
     async def aclose(self) -> None:
         """Wait for the batch under way and release the engine."""
@@ -57,6 +59,7 @@ class RecogniserStream:
     def __init__(self, stream: Stream, batcher: Batcher[Stream, list[Transcript]]) -> None:
         self._stream, self._batcher = stream, batcher
         self._position = 0
+        self._closed = False
         decoder = stream.decoder
         self._seconds = decoder.chunk * decoder.engine.info.frame_seconds
 
@@ -93,8 +96,11 @@ class RecogniserStream:
         self._stream.restart(self._position / SAMPLE_RATE)
 
     def close(self) -> None:
-        """Give the slot back."""
-        self._stream.close()
+        """Give the slot back. Doing it twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            self._batcher.members -= 1
+            self._stream.close()
 
     def _take(self, samples: Samples) -> None:
         self._stream.windows.accept(samples)

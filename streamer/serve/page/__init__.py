@@ -66,12 +66,18 @@ def graph_state(sessions: Sessions, now_ns: int) -> dict[str, Any]:
     key, took = rows[:, 0] * len(recorder.tracks) + rows[:, 1], (rows[:, 3] - rows[:, 2]) / 1e6
     tracks = {track.name: track.index for track in recorder.tracks}
 
-    def times(kind: int, name: str) -> dict[str, float] | None:
-        chosen = np.sort(took[key == kind * len(tracks) + tracks[name]] if name in tracks else ())
+    def times(kind: int, *names: str) -> dict[str, float] | None:
+        wanted = [kind * len(tracks) + tracks[name] for name in names if name in tracks]
+        chosen = np.sort(took[np.isin(key, wanted)])
         if not len(chosen):
             return None
         p50, p99 = chosen[len(chosen) // 2], chosen[int(len(chosen) * 0.99)]
         return {"p50": round(p50, 3), "p99": round(p99, 3), "count": len(chosen)}
+
+    def work(node: str) -> dict[str, float] | None:
+        """Of its steps beside ``process``, if it has any: that is where its time goes."""
+        steps = [name for name in tracks if name.startswith(f"{node}: ")]
+        return times(WORK, *(steps or [node]))
 
     plan, admission = sessions.plan, sessions.admission
     channels = [c.stats() for s in sessions.open.values() for c in s.engine.channels]
@@ -83,7 +89,7 @@ def graph_state(sessions: Sessions, now_ns: int) -> dict[str, Any]:
             {
                 "name": name,
                 "kind": node.cls.kind or node.cls.__name__,
-                "work": times(WORK, name),
+                "work": work(name),
                 "age": times(AGE, name),
             }
             for name, node in plan.nodes.items()
