@@ -1,13 +1,17 @@
-# Two commands: `make captions` runs the main job, `make test` runs the tests.
+# `make captions` and `make assistant` show what it does, `make test` runs the tests.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 SAMPLE ?= graphs/samples/austen.flac
+QUESTION ?= graphs/samples/question.flac
 
-.PHONY: captions test test-slow lint install install-dev clean
+.PHONY: captions assistant test test-slow lint install install-tts install-dev clean
 
 captions: install
 	$(BIN)/streamer run graphs/live-captions.yaml --set SOURCE=$(SAMPLE)
+
+assistant: install-tts
+	$(BIN)/streamer run graphs/assistant.yaml --no-summary --set SOURCE=$(QUESTION)
 
 test: install-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest
@@ -16,12 +20,17 @@ test-slow: install-dev
 	$(BIN)/python -m pytest -m slow --timeout 1800
 
 install: $(VENV)/.installed
+install-tts: $(VENV)/.installed-tts
 install-dev: $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-tts: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[tts]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
