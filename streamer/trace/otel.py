@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
 from opentelemetry.trace import Span, Status, StatusCode, Tracer, set_span_in_context
 
 from streamer.packets import Stamp, Transcript
@@ -74,27 +75,25 @@ class UtteranceSpans:
         if len(ages):
             newest = ages[ages[:, 3].argmax()]
             parent.set_attribute("streamer.age_ms", float(newest[3] - newest[2]) / 1e6)
-        count = 1
-        for track in self._recorder.tracks:
-            for kind, name in _NAMES.items():
-                part = stages[(stages[:, 1] == track.index) & (stages[:, 0] == kind)]
-                if not len(part):
-                    continue
-                lengths = part[:, 3] - part[:, 2]
-                child = self._tracer.start_span(
-                    f"{name} {track.name}",
-                    context=set_span_in_context(parent),
-                    start_time=int(part[:, 2].min()) + self._offset,
-                    attributes={
-                        "streamer.packets": len(part),
-                        "streamer.total_ms": float(lengths.sum()) / 1e6,
-                        "streamer.longest_ms": float(lengths.max()) / 1e6,
-                    },
-                )
-                child.end(int(part[:, 3].max()) + self._offset)
-                count += 1
+        context = set_span_in_context(parent)
+        order = np.lexsort((stages[:, 0], stages[:, 1]))
+        stages = stages[order]
+        firsts = np.flatnonzero(np.diff(stages[:, :2], axis=0, prepend=-1).any(axis=1))
+        for part in np.split(stages, firsts[1:]):
+            lengths = part[:, 3] - part[:, 2]
+            child = self._tracer.start_span(
+                f"{_NAMES[int(part[0, 0])]} {self._recorder.tracks[part[0, 1]].name}",
+                context=context,
+                start_time=int(part[:, 2].min()) + self._offset,
+                attributes={
+                    "streamer.packets": len(part),
+                    "streamer.total_ms": float(lengths.sum()) / 1e6,
+                    "streamer.longest_ms": float(lengths.max()) / 1e6,
+                },
+            )
+            child.end(int(part[:, 3].max()) + self._offset)
         parent.end(int(stages[:, 3].max()) + self._offset)
-        return count
+        return 1 + len(firsts)
 
 
 class SessionSpans:
