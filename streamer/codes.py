@@ -190,6 +190,10 @@ EXPLANATIONS: dict[str, str] = {
     "output.disk-full": (
         "The disk is full. What was written before is complete; free some space and run again."
     ),
+    # -- dialogue
+    "brain.action": (
+        "What a rule was to do, a message or a call, failed; its `sorry` was said instead."
+    ),
     # -- speech
     "tts.endpoint.broken": (
         "The speech endpoint broke off. What had arrived was spoken; the next clause tries again."

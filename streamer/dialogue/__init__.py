@@ -1,0 +1,1 @@
+"""What an assistant answers: rules with patterns and slots, actions."""
