@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.nodes.graphs import Collect
 
 
 class Script(Source):
-    """Sends audio in frames of 100 ms, and spans when their time has come."""
+    """Sends audio in frames of 100 ms as it would be spoken, and spans when their time has come."""
 
     kind = "test.script"
     audio: Out[AudioFrame]
@@ -27,6 +28,7 @@ class Script(Source):
         samples, spans = self.ctx.local["samples"], list(self.ctx.local["spans"])
         for at in range(0, samples.size, 1600):
             piece = samples[at : at + 1600]
+            await asyncio.sleep(0.1)
             stamp = Stamp(position=at + piece.size, captured_ns=self.ctx.now_ns())
             await self.audio.send(AudioFrame(piece[:, None], 16000, at), stamp)
             while spans and spans[0][0] <= stamp.seconds:
