@@ -1,6 +1,6 @@
 """Layers of the streaming Conformer: sub-sampling, chunked attention, causal convolution.
 
-Shapes: ``B`` streams, ``T`` encoder frames (80 ms), ``D`` model width, ``H`` heads,
+Shapes: ``B`` streams, ``T`` frames of 40 ms, ``D`` model width, ``H`` heads,
 ``C`` cached frames of left context, ``K`` convolution kernel. Every layer works in two
 ways that give the same numbers: on whole utterances with a mask (training) and on chunks
 with caches (serving). Nothing here draws random numbers in ``eval`` mode.
@@ -51,29 +51,26 @@ def apply_rotary(x: Tensor, table: Tensor) -> Tensor:
 
 
 class Subsampling(nn.Module):
-    """Eight feature frames to one: three 3x3 convolutions of stride 2, no padding in time.
+    """Four feature frames to one: two 3x3 convolutions of stride 2, no padding in time.
 
-    ``[B, 8 n + 7, 80] -> [B, n, D]``: output ``j`` sees frames ``8 j .. 8 j + 14``. As
-    nothing is padded, chunks only have to overlap by :attr:`overlap` frames (the pre-encode
-    cache); no state is needed.
+    ``[B, 4 n + 3, 80] -> [B, n, D]``: output ``j`` sees frames ``4 j .. 4 j + 6``. As nothing is
+    padded, chunks only have to overlap (the pre-encode cache); no state is needed.
     """
 
-    overlap: Final = 7
-    factor: Final = 8
+    factor: Final = 4
 
-    def __init__(self, num_mel: int, channels: int, dim: int) -> None:
+    def __init__(self, num_mel: int, channels: int, inner: int, dim: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, channels, 3, stride=2, padding=(0, 1))
         self.conv2 = nn.Conv2d(channels, channels, 3, stride=2, padding=(0, 1))
-        self.conv3 = nn.Conv2d(channels, channels, 3, stride=2, padding=(0, 1))
-        self.out = nn.Linear(channels * (num_mel // 8), dim)
+        self.inner = nn.Linear(channels * (num_mel // 4), inner)
+        self.out = nn.Linear(inner, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.conv1(x.unsqueeze(1)))
         x = F.relu(self.conv2(x))
-        x = F.relu(self.conv3(x))
         x = x.transpose(1, 2).flatten(2)
-        out: Tensor = self.out(x)
+        out: Tensor = self.out(F.gelu(self.inner(x)))
         return out
 
 

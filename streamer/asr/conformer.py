@@ -1,10 +1,10 @@
 """The streaming Conformer-transducer (torch, extra ``[torch]``).
 
-Log-mel frames (10 ms) -> 8x sub-sampling -> Conformer blocks with chunked attention ->
-encoder frames (80 ms); a stateless predictor over the last two tokens and a joiner give
-the transducer (Graves 2012, arXiv:1211.3711; stateless predictor: Ghodsi et al. 2020), a
-linear head on the same encoder gives CTC. One set of weights serves every chunk size it was
-trained with (dynamic chunks: Zhang et al. 2020, arXiv:2012.05481).
+Log-mel frames (10 ms) -> 4x sub-sampling -> Conformer blocks with chunked attention ->
+pairs of frames side by side -> encoder frames (80 ms); a stateless predictor over the last two
+tokens and a joiner give the transducer (Graves 2012, arXiv:1211.3711; stateless predictor: Ghodsi
+et al. 2020), a linear head on the same encoder gives CTC. One set of weights serves every chunk
+size it was trained with (dynamic chunks: Zhang et al. 2020, arXiv:2012.05481).
 
 Two ways through the encoder give the same numbers: :meth:`Encoder.forward` takes whole
 utterances and masks what a chunked run would not see; :meth:`Encoder.step` takes one chunk
@@ -25,6 +25,9 @@ from streamer.errors import ModelError
 
 __all__ = [
     "CHUNKS",
+    "OVERLAP",
+    "ROWS",
+    "STACK",
     "ConformerConfig",
     "ConformerTransducer",
     "Encoder",
@@ -34,6 +37,10 @@ __all__ = [
     "chunk_mask",
 ]
 
+STACK = 2
+"""Frames of the blocks (40 ms) in an encoder frame (80 ms)."""
+ROWS, OVERLAP = 8, 7
+"""Feature frames an encoder frame advances by, and how many more a window needs."""
 CHUNKS = (2, 4, 8, 16)
 """Chunk sizes in encoder frames that the model is trained for: 160, 320, 640, 1280 ms."""
 MASKED = -1.0e4
@@ -44,22 +51,24 @@ class ConformerConfig:
     """Sizes of the model. ``vocab`` counts the blank, which is the last token.
 
     ``rotary`` dimensions of each head carry the position, which grows by ``position_step`` a frame.
-    The defaults fit the encoder of Moonshine base, whose frames are 24 ms: 80 / 24 = 10 / 3.
+    The defaults fit the encoder of Moonshine base, whose frames are 24 ms: 40 / 24 = 5 / 3.
+    ``left`` counts frames of 40 ms.
     """
 
     vocab: int = 501
     num_mel: int = 80
-    channels: int = 64
+    channels: int = 48
+    inner: int = 512
     dim: int = 416
     hidden: int = 1664
     heads: int = 8
     blocks: int = 8
     kernel: int = 9
-    left: int = 48
-    joint: int = 320
+    left: int = 72
+    joint: int = 256
     embedding: int = 256
     rotary: int = 32
-    position_step: float = 10 / 3
+    position_step: float = 5 / 3
 
     @property
     def blank(self) -> int:
@@ -103,25 +112,30 @@ class Encoder(nn.Module):
         self.config = config
         self.register_buffer("feature_mean", torch.full((config.num_mel,), -9.0))
         self.register_buffer("feature_scale", torch.full((config.num_mel,), 0.25))
-        self.subsampling = Subsampling(config.num_mel, config.channels, config.dim)
+        self.subsampling = Subsampling(config.num_mel, config.channels, config.inner, config.dim)
         self.blocks = nn.ModuleList(
             ConformerBlock(config.dim, config.hidden, config.heads, config.kernel)
             for _ in range(config.blocks)
         )
         self.norm = nn.LayerNorm(config.dim)
-        self.project = nn.Linear(config.dim, config.joint)
-        self.ctc = nn.Linear(config.dim, config.vocab)
+        self.project = nn.Linear(STACK * config.dim, config.joint)
+        self.ctc = nn.Linear(STACK * config.dim, config.vocab)
         table = rotary_table(4096, config.rotary, config.position_step)
         self.register_buffer("rotary", table, persistent=False)
 
     def frames(self, rows: Tensor) -> Tensor:
         """Encoder frames that ``rows`` feature frames give."""
-        return ((rows - Subsampling.overlap) // Subsampling.factor).clamp(min=0)
+        return ((rows - OVERLAP) // ROWS).clamp(min=0)
 
     def embed(self, features: Tensor) -> Tensor:
-        """Normalise and sub-sample: ``[B, 8 n + 7, 80] -> [B, n, D]``."""
+        """Normalise and sub-sample: ``[B, 8 n + 7, 80] -> [B, 2 n, D]``."""
         x: Tensor = self.subsampling((features - self.feature_mean) * self.feature_scale)
-        return x
+        return x[:, : x.size(1) // STACK * STACK]
+
+    def heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, 2 T, D]`` to encoded ``[B, T, J]`` and CTC log-probabilities ``[B, T, V]``."""
+        x = x.reshape(x.size(0), x.size(1) // STACK, -1)
+        return self.project(x), F.log_softmax(self.ctc(x).float(), dim=-1)
 
     def forward(self, features: Tensor, rows: Tensor, chunk: int) -> tuple[Tensor, Tensor, Tensor]:
         """Whole utterances as a run in chunks of ``chunk`` encoder frames would see them.
@@ -130,16 +144,16 @@ class Encoder(nn.Module):
         ``encoded [B, T, J]``, CTC log-probabilities ``[B, T, V]`` and lengths ``[B]``.
         """
         _, x, lengths = self.hidden(features, rows, chunk)
-        return self.project(x), F.log_softmax(self.ctc(x).float(), dim=-1), lengths
+        return *self.heads(x), lengths
 
     def hidden(self, features: Tensor, rows: Tensor, chunk: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Like :meth:`forward`, without the heads: embedded and last frames ``[B, T, D]``."""
+        """Like :meth:`forward`, without the heads: embedded and last frames ``[B, 2 T, D]``."""
         embedded = x = self.embed(features)
         frames = x.size(1)
-        lengths = self.frames(rows).clamp(max=frames)
+        lengths = self.frames(rows).clamp(max=frames // STACK)
         index = torch.arange(frames, device=x.device)
-        allowed = chunk_mask(frames, chunk, self.config.left).to(x.device)
-        valid = index[None, :] < lengths[:, None]
+        allowed = chunk_mask(frames, STACK * chunk, self.config.left).to(x.device)
+        valid = index[None, :] < STACK * lengths[:, None]
         itself = index[:, None] == index[None, :]  # padding rows must see something
         seen = allowed & valid[:, None, :] | itself
         bias = torch.zeros(seen.shape, dtype=x.dtype, device=x.device)
@@ -169,9 +183,10 @@ class Encoder(nn.Module):
         """
         x = self.embed(features)
         count, left = x.size(1), self.config.left
-        lengths = self.frames(rows).clamp(max=count)
+        lengths = self.frames(rows).clamp(max=count // STACK)
+        fresh = STACK * lengths
         index = torch.arange(left + count, device=x.device)[None, :]
-        valid = (index >= left - state.length[:, None]) & (index < left + lengths[:, None])
+        valid = (index >= left - state.length[:, None]) & (index < left + fresh[:, None])
         bias = ((1.0 - valid.to(x.dtype)) * MASKED)[:, None, None, :]
         rotary = self.rotary[:, : left + count]
         attention, convolution = [], []
@@ -184,9 +199,9 @@ class Encoder(nn.Module):
         after = EncoderState(
             torch.stack(attention, dim=1),
             torch.stack(convolution, dim=1),
-            (state.length + lengths).clamp(max=left),
+            (state.length + fresh).clamp(max=left),
         )
-        return self.project(x), F.log_softmax(self.ctc(x), dim=-1), lengths, after
+        return *self.heads(x), lengths, after
 
 
 class Predictor(nn.Module):

@@ -26,7 +26,7 @@ __all__ = ["Batch", "Prefetcher", "Sampler", "pad_batch"]
 class Batch:
     """``features [B, R, 80]`` with ``rows [B]``, ``targets [B, U]`` with ``labels [B]``.
 
-    ``teacher [B, T, 832]`` half floats with ``taught [B]`` valid frames (0: no teacher), or None.
+    ``teacher [B, 2 T, 832]`` half floats with ``taught [B]`` valid frames (0: no teacher), or None.
     """
 
     features: Tensor
@@ -55,7 +55,7 @@ def pad_batch(
         ids[i, : len(t)] = t
     teacher = taught = None
     if teachers is not None and any(t is not None for t in teachers):
-        frames = (longest - 7) // 8
+        frames = (longest - 7) // 8 * 2
         wide = next(t.shape[1] for t in teachers if t is not None)
         held = np.zeros((len(rows), frames, wide), np.float16)
         taught = torch.zeros(len(rows), dtype=torch.int64)

@@ -123,8 +123,7 @@ def hybrid_loss(
 ) -> Losses:
     """Loss per token of one batch; utterances too short for their text count nothing in CTC."""
     embedded, last, lengths = model.encoder.hidden(features, rows, chunk)
-    encoded = model.encoder.project(last)
-    log_probs = F.log_softmax(model.encoder.ctc(last).float(), dim=-1)
+    encoded, log_probs = model.encoder.heads(last)
     flat = torch.cat([targets[b, : int(labels[b])] for b in range(targets.size(0))])
     ctc = F.ctc_loss(
         log_probs.transpose(0, 1),

@@ -2,8 +2,8 @@
 
 Its attention and feed-forward layers (Jeffries et al. 2024, arXiv:2410.15608; MIT) have seen far
 more speech than can be had here. The Conformer takes them over and learns anew what differs: the
-front-end (log-mel instead of samples, 80 ms frames instead of 24), the causal convolutions, and to
-do without the future. ``targets`` gives what Moonshine itself makes of the audio, at 80 ms a frame.
+front-end (log-mel instead of samples, 40 ms frames instead of 24), the causal convolutions, and to
+do without the future. ``targets`` gives what Moonshine itself makes of the audio, at 40 ms a frame.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from streamer.asr.conformer import ConformerTransducer
 __all__ = ["Teacher", "initialise", "read_encoder"]
 
 Array = NDArray[np.float32]
-HOP, CENTRE = 1280, 1200
-"""Samples between our encoder frames, and the middle of what the first one sees."""
+HOP, CENTRE = 640, 560
+"""Samples between our frames, and the middle of what the first one sees."""
 THEIR_HOP, THEIR_CENTRE = 384, 447
 STEM = "/Transpose_output_0"
 

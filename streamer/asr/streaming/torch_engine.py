@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from streamer.asr.conformer import CHUNKS, ConformerTransducer, EncoderState
+from streamer.asr.conformer import CHUNKS, OVERLAP, ROWS, ConformerTransducer, EncoderState
 from streamer.asr.streaming.engine import Encoded, Floats, ModelInfo, PredictorState
 from streamer.asr.streaming.onnx_engine import PredictorCache
 from streamer.asr.streaming.slots import Lease, LeaseTable
@@ -172,15 +172,14 @@ def load_torch_engine(
             code="asr.model.vocabulary",
             hint="Take the tokens.txt that came with the model.",
         )
-    subsampling = model.encoder.subsampling
     info = ModelInfo(
         name=checkpoint.parent.name,
         tokens=names,
         blank=model.config.blank,
         chunks=CHUNKS,
         chunk=8,
-        subsampling=subsampling.factor,
-        overlap=subsampling.overlap,
+        subsampling=ROWS,
+        overlap=OVERLAP,
         silent=frozenset(i for i, name in enumerate(names) if name == "<unk>"),
         has_ctc=True,
     )
