@@ -5,47 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from streamer.errors import InputError, StreamerError
 from streamer.serve.admission import RefusedError
 from streamer.serve.formats import AudioIn, open_audio
-from streamer.serve.gateway import Client
+from streamer.serve.gateway import CLOSE_ERROR, CLOSE_POLICY, Client
 from streamer.serve.messages import event_object, parse_object
 from streamer.serve.replay import Replay
+from streamer.serve.schemas import VERSION, End, KeepAlive, Mark, Order, Start
 from streamer.serve.sessions import Session, Sessions
 
-__all__ = ["VERSION", "Native", "Start"]
+__all__ = ["Native"]
 
-VERSION = 1
+_log = logging.getLogger("streamer.serve")
+_orders: TypeAdapter[Mark | KeepAlive | End] = TypeAdapter(Order)
+
 ABNORMAL = 1006
 CLOSE_REPLACED = 4000
-
-
-class Resume(BaseModel):
-    """Which session to take up again and the last ``seq`` that arrived."""
-
-    model_config = ConfigDict(extra="forbid")
-    session: str
-    seq: int = Field(ge=0)
-
-
-class Start(BaseModel):
-    """The first message of a client."""
-
-    model_config = ConfigDict(extra="forbid")
-    type: Literal["start"] = "start"
-    version: int = VERSION
-    format: str = "s16le"
-    rate: int = 16000
-    channels: int = 1
-    resume: Resume | None = None
+INTERNAL = "serve.internal"
 
 
 @dataclass
@@ -79,7 +64,8 @@ class Native:
         if start.resume is not None:
             live = self._live.get(start.resume.session)
             if live is None:
-                await _fail(socket, "serve.no-session", "There is no such session to resume.")
+                gone = InputError("There is no such session to resume.", code="serve.no-session")
+                await _fail(socket, gone)
                 return
             await self._take_over(live, socket, start.resume.seq)
         else:
@@ -90,10 +76,10 @@ class Native:
             try:
                 live = await opened
             except RefusedError as error:
-                await socket.send(_dump(_error(error.code, error.message, error.hint)))
+                await socket.send(_dump(_error(error)))
                 raise
             except StreamerError as error:
-                await _fail(socket, error.code, error.message, error.hint)
+                await _fail(socket, error, CLOSE_ERROR if error.code == INTERNAL else CLOSE_POLICY)
                 return
         try:
             await self._read(live, socket, limits.idle, limits.json_depth)
@@ -113,14 +99,17 @@ class Native:
         opened: asyncio.Future[_Live],
     ) -> None:
         """Hold the session open while a client is connected, or may come back."""
+        live: _Live | None = None
         try:
             async with sessions.session(start.rate) as session:
                 live = _Live(session, socket=socket)
                 live.audio = open_audio(start.format, start.rate, start.channels, session.feed)
                 session.port.rate = live.audio.rate
-                self._live[session.id] = live
                 await socket.send(_dump(_ready(live)))
+                if opened.done():  # nobody waits any more
+                    return
                 opened.set_result(live)
+                self._live[session.id] = live
                 writer = asyncio.create_task(self._write(live))
                 try:
                     writer.add_done_callback(lambda _: live.changed.set())
@@ -132,9 +121,12 @@ class Native:
                     live.audio.close()
                     sessions.closing.discard(live.changed)
                     del self._live[session.id]
-        except (StreamerError, ConnectionClosed) as error:
+        except Exception as error:
             if not opened.done():
-                opened.set_exception(error)
+                expected = isinstance(error, StreamerError | ConnectionClosed)
+                opened.set_exception(error if expected else _problem(error))
+            elif live is not None and live.socket is not None:
+                await _fail(live.socket, _problem(error), CLOSE_ERROR)
 
     async def _watch(self, live: _Live, writer: asyncio.Task[None], sessions: Sessions) -> None:
         """Until all has been written to the client, or a dropped one has not come back."""
@@ -151,6 +143,7 @@ class Native:
                 if live.socket is None:
                     return
             elif writer.done():
+                writer.result()
                 await live.socket.close(1000)  # a client that came back for the rest
                 return
             else:
@@ -175,27 +168,22 @@ class Native:
         try:
             async with asyncio.timeout(10):
                 first = await socket.recv()
-        except TimeoutError:
-            await _fail(socket, "serve.no-start", "No start message came within 10 s.")
-            return None
-        try:
             if isinstance(first, bytes):
                 raise InputError("Audio came before the start message.", code="serve.no-start")
-            start = Start(**parse_object(first, max_depth=sessions.limits.json_depth))
+            start = Start.model_validate(parse_object(first, max_depth=sessions.limits.json_depth))
+            if start.version != VERSION:
+                raise InputError(
+                    f"This server speaks version {VERSION} of the protocol.", code="serve.version"
+                )
+            return start
+        except TimeoutError:
+            late = InputError("No start message came within 10 s.", code="serve.no-start")
+            await _fail(socket, late)
         except ValidationError as error:
-            detail = error.errors()[0]
-            where = ".".join(str(part) for part in detail["loc"])
-            await _fail(socket, "serve.bad-message", f"start: {where}: {detail['msg']}.")
-            return None
+            await _fail(socket, _unfit("start", error))
         except StreamerError as error:
-            await _fail(socket, error.code, error.message, error.hint)
-            return None
-        if start.version != VERSION:
-            await _fail(
-                socket, "serve.version", f"This server speaks version {VERSION} of the protocol."
-            )
-            return None
-        return start
+            await _fail(socket, error)
+        return None
 
     async def _read(self, live: _Live, socket: ServerConnection, idle: float, depth: int) -> None:
         assert live.audio is not None
@@ -211,33 +199,28 @@ class Native:
                 else:
                     await self._obey(live, parse_object(message, max_depth=depth))
         except TimeoutError:
-            await _fail(socket, "serve.idle", f"Nothing came for {idle:g} s.")
+            await _fail(socket, InputError(f"Nothing came for {idle:g} s.", code="serve.idle"))
         except ConnectionClosed:
             pass
-        except StreamerError as error:
+        except Exception as error:
             live.ending = True
-            await _fail(socket, error.code, error.message, error.hint)
+            problem = _problem(error)
+            await _fail(socket, problem, CLOSE_ERROR if problem.code == INTERNAL else CLOSE_POLICY)
             await live.session.abort()
 
     async def _obey(self, live: _Live, message: dict[str, Any]) -> None:
         assert live.audio is not None
-        kind = message.get("type")
-        if kind == "mark" and isinstance(message.get("id"), str) and len(message["id"]) <= 64:
-            await live.session.port.mark(message["id"])
-        elif kind == "end":
-            # A client that resumed cannot know whether its first one arrived.
-            if not live.ending:
-                live.ending = True
-                await live.audio.finish()
-                await live.session.end()
-        elif kind == "keep_alive":
-            pass
-        else:
-            raise InputError(
-                f"A message of type {str(kind)[:40]!r} is not understood here.",
-                code="serve.bad-message",
-                hint="Send mark (with an id of at most 64 characters), keep_alive or end.",
-            )
+        try:
+            order = _orders.validate_python(message)
+        except ValidationError as error:
+            raise _unfit(str(message.get("type"))[:40], error) from None
+        # A client that resumed cannot know whether its first `end` arrived.
+        if isinstance(order, Mark):
+            await live.session.port.mark(order.id)
+        elif isinstance(order, End) and not live.ending:
+            live.ending = True
+            await live.audio.finish()
+            await live.session.end()
 
     async def _write(self, live: _Live) -> None:
         loop = asyncio.get_running_loop()
@@ -245,7 +228,7 @@ class Native:
             await _send(live, event_object(delivery, int(loop.time() * 1e9)))
         failure = live.session.failure
         if failure is not None:
-            await _send(live, _error(failure.code, failure.message, failure.hint))
+            await _send(live, _error(failure))
         await _send(live, {"type": "done", "audio": round(live.session.audio, 3)})
         if live.socket is not None:
             await live.socket.close(1000 if failure is None else 1011)
@@ -260,14 +243,32 @@ async def _send(live: _Live, message: dict[str, Any]) -> None:
             await socket.send(_dump(numbered))
 
 
-async def _fail(socket: ServerConnection, code: str, message: str, hint: str = "") -> None:
+async def _fail(socket: ServerConnection, error: StreamerError, close: int = CLOSE_POLICY) -> None:
     with contextlib.suppress(ConnectionClosed):
-        await socket.send(_dump(_error(code, message, hint)))
-        await socket.close(1008, message.encode()[:120].decode(errors="ignore"))
+        await socket.send(_dump(_error(error)))
+        await socket.close(close, error.message.encode()[:120].decode(errors="ignore"))
 
 
-def _error(code: str, message: str, hint: str = "") -> dict[str, Any]:
-    return {"type": "error", "code": code, "message": message, "hint": hint}
+def _problem(error: Exception) -> StreamerError:
+    """What to tell the client of ``error``; what should not happen goes to the log."""
+    if isinstance(error, StreamerError):
+        return error
+    _log.error("a session failed", exc_info=error)
+    return StreamerError("The server made a mistake.", code=INTERNAL, hint="Connect again.")
+
+
+def _unfit(what: str, error: ValidationError) -> InputError:
+    detail = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in detail["loc"])
+    return InputError(
+        f"The message {what!r} does not fit: {where or 'type'}: {detail['msg']}.",
+        code="serve.bad-message",
+        hint="See docs/protocol.md.",
+    )
+
+
+def _error(error: StreamerError) -> dict[str, Any]:
+    return {"type": "error", "code": error.code, "message": error.message, "hint": error.hint}
 
 
 def _ready(live: _Live) -> dict[str, Any]:
