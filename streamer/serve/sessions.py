@@ -147,9 +147,9 @@ class Sessions:
             recorder = self.recorder.child() if self.keep_spans else self.recorder
             session = Session(self.plan, self.resources, recorder, self.limits, rate, self.watchers)
             self.open[session.id] = session
-            for watcher in self.watchers:
-                watcher.opened(session)
             try:
+                for watcher in self.watchers:
+                    watcher.opened(session)
                 yield session
             finally:
                 try:
