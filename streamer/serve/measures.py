@@ -17,7 +17,7 @@ from streamer.trace.prometheus import CONTENT_TYPE, Metrics
 
 __all__ = ["Measures"]
 
-_BEAT: Final = 0.02
+_BEAT: Final = 0.05
 """Seconds between two looks at the event loop; every block longer than this is seen."""
 
 
@@ -61,7 +61,7 @@ class Measures:
             ).labels(sessions.plan.name),
         }
         self._lag = metrics.histogram(
-            "streamer_event_loop_lag_seconds", "How late the event loop was, looked at every 20 ms."
+            "streamer_event_loop_lag_seconds", "How late the event loop was, looked at every 50 ms."
         )
         sessions.watchers.append(self)
 
