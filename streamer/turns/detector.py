@@ -14,6 +14,10 @@ from streamer.turns.words import completeness, is_backchannel, is_echo, words_of
 
 __all__ = ["Decision", "TurnDetector", "TurnRules"]
 
+SURE = 3
+"""Words that interrupt before the speech has ended; fewer may still become a nod."""
+FASTEST = 6.0
+"""Words a second; more are what a recogniser makes of a noise."""
 FINAL_SLACK = 0.3
 """Seconds by which a final may end before its speech span does."""
 PATIENCE = 15.0
@@ -59,8 +63,9 @@ class Decision:
 class TurnDetector:
     """Takes speech spans, transcripts and what was played; decides.
 
-    While the assistant has the floor, speech first pauses it. Words then interrupt it; a nod
-    ("mm-hm"), its own echo, or no words at all let it go on. A turn consists of the finals since
+    While the assistant has the floor, speech first pauses it, so nothing is in a hurry. Words then
+    interrupt it, three at once or fewer when the speech has ended; a nod ("mm-hm"), its own echo,
+    or no words at all let it go on. A turn consists of the finals since
     the last decision; it is over after a silence that depends on how complete its text is, never
     while a final is still expected. Every final belongs to exactly one turn or to none.
     """
@@ -75,6 +80,10 @@ class TurnDetector:
         self._awaited: float | None = None
         """Since when the final of an ended span has been expected."""
         self._span_end = 0.0
+        self._began = 0.0
+        """When speech was noticed."""
+        self._voice = 0.0
+        """Seconds of voice in the newest span that has ended."""
         self._floor: float | None = None
         """Since when the assistant has had the floor."""
         self._audible = False
@@ -104,6 +113,7 @@ class TurnDetector:
         if span.state == "end":
             self._speaking = False
             self._quiet = voice_end
+            self._voice = voice_end - self._began
             self._awaited = now
             self._span_end = span.end or 0.0
             if self._texts:
@@ -183,7 +193,7 @@ class TurnDetector:
         done = []
         if self._texts and span.start - self._end > self.rules.incomplete:
             done = [self._over("long silence", now)]
-        self._speaking = True
+        self._speaking, self._began = True, now
         if self._has_floor(now) and self._paused is None:
             self._paused = now
             done.append(Decision("pause", "speech", now))
@@ -192,16 +202,19 @@ class TurnDetector:
     def _overlap(self, transcript: Transcript, now: float) -> list[Decision]:
         """Words while the assistant has the floor."""
         text, since = transcript.text, now if self._paused is None else self._paused
+        voice = self._voice if transcript.final else None
         if is_echo(text, self._played):
             reason = "echo"
-        elif self._audible and is_backchannel(text):
+        elif self._audible and is_backchannel(text, voice):
             reason = "back-channel"
         elif not words_of(text) or self._unsure(transcript):
             reason = "no words"
-        else:
+        elif transcript.final or _sure(transcript):
             self._paused = self._floor = None
             self._audible = False
             return [Decision("interrupt", "words", since, text)]
+        else:
+            return []
         return self._resume(reason, now) if transcript.final and not self._speaking else []
 
     def _unsure(self, transcript: Transcript) -> bool:
@@ -219,3 +232,8 @@ class TurnDetector:
         self._texts.clear()
         self._floor, self._audible, self._played = now, False, ""
         return decision
+
+
+def _sure(partial: Transcript) -> bool:
+    count = len(words_of(partial.text))
+    return SURE <= count <= FASTEST * (partial.end - partial.start)

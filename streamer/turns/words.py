@@ -26,7 +26,7 @@ _PARTICLES = frozenset("on in off up out down by over under is are was were do d
 """These end a sentence only if the recogniser has heard an end ("Turn it on.")."""
 
 _NODS = frozenset(
-    "mm mhm mmhm mm-hm mm-hmm mhmm mmm hm hmm uh-huh uhuh huh ah oh aha yeah yep yes yup ok okay "
+    "mm mhm mmhm mm-hm mm-hmm mmm hm hmm uh-huh uhuh huh ah oh aha eh yeah yep yes yup ok okay "
     "right sure good great nice cool fine wow really alright i see got it exactly absolutely "
     "uh um er".split()
 )
@@ -34,7 +34,15 @@ _NODDING_PHRASES = frozenset({"i see", "got it", "all right", "of course", "go o
 _NOT_ALONE = frozenset("i it see got".split())
 """Words that nod only as part of a phrase."""
 
+_ORDERS = frozenset(
+    "stop wait no nope quiet silence enough cancel pause hey hello help what why who where when "
+    "how again repeat next back louder quieter don't never sorry excuse".split()
+)
+"""Single words that are meant, however short they are spoken."""
+
 _NOD_LENGTH = 3
+_SHORT = 0.5
+"""Seconds of voice in which hardly more than a nod is said."""
 _ECHO_TAIL = 12
 """Words before the newest played one that an echo may consist of."""
 _ECHO_LIKENESS = 0.75
@@ -52,7 +60,7 @@ def completeness(text: str) -> Completeness:
     ``open``: neither can be told.
     """
     words, mark = words_of(text), text.rstrip()[-1:]
-    if not words or words[-1] in _NEVER_LAST or text.rstrip().endswith(("...", "…", ",", "-", ":")):
+    if not words or words[-1] in _NEVER_LAST or text.rstrip().endswith(("...", "…", "-", ":")):
         return "incomplete"
     if words[-1] in _LAST_OF_QUESTIONS:
         return "complete" if mark == "?" else "incomplete"
@@ -61,11 +69,17 @@ def completeness(text: str) -> Completeness:
     return "complete" if mark and mark in ".!?" else "open"
 
 
-def is_backchannel(text: str) -> bool:
-    """Whether ``text`` only says "I am listening": up to three words such as "mm-hm", "okay"."""
+def is_backchannel(text: str, voice: float | None = None) -> bool:
+    """Whether ``text`` only says "I am listening": up to three words such as "mm-hm", "okay".
+
+    ``voice`` seconds of speech since it was noticed, where known: a single word shorter than half a second that is no
+    order such as "stop" counts too, for recognisers write all kinds of words for "mm-hm".
+    """
     words = words_of(text)
     if not words or len(words) > _NOD_LENGTH:
         return False
+    if len(words) == 1 and voice is not None and voice < _SHORT and words[0] not in _ORDERS:
+        return True
     if " ".join(words) in _NODDING_PHRASES:
         return True
     return all(word in _NODS and word not in _NOT_ALONE for word in words)

@@ -127,8 +127,10 @@ def test_words_pause_at_once_and_interrupt_when_heard() -> None:
     talk = answered()
     talk.begin()
     assert talk.kinds() == [("pause", "speech")]
-    talk.wait(0.5)
+    talk.wait(0.7)
     talk.text("No stop", final=False)
+    assert talk.kinds() == [("pause", "speech")]
+    talk.text("No stop that", final=False)
     assert talk.kinds()[1:] == [("interrupt", "words")]
     talk.wait(0.3)
     talk.end()
@@ -136,6 +138,16 @@ def test_words_pause_at_once_and_interrupt_when_heard() -> None:
     talk.wait(2)
     assert talk.kinds()[2:] == [("turn", "complete sentence")]
     assert talk.made[-1][1].text == "No, stop that."
+
+
+def test_words_too_fast_for_a_person_do_not_interrupt() -> None:
+    talk = answered()
+    talk.begin()
+    talk.wait(0.5)
+    talk.text("if her if her if", final=False)
+    talk.end()
+    talk.text("Aha!")
+    assert talk.kinds() == [("pause", "speech"), ("resume", "back-channel")]
 
 
 def test_a_nod_does_not_interrupt() -> None:
@@ -186,7 +198,7 @@ def test_an_endless_noise_lets_the_answer_go_on_and_words_in_it_still_interrupt(
     talk.begin()
     talk.wait(5)
     assert talk.kinds() == [("pause", "speech"), ("resume", "no words")]
-    talk.text("please stop", final=False)
+    talk.text("please stop that", final=False)
     assert talk.kinds()[-1] == ("interrupt", "words")
 
 

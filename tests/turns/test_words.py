@@ -24,7 +24,7 @@ from streamer.turns.words import completeness, is_backchannel, is_echo, words_of
         ("I would like to.", "incomplete"),
         ("I think, um...", "incomplete"),
         ("Because", "incomplete"),
-        ("First,", "incomplete"),
+        ("First,", "open"),
         ("", "incomplete"),
         ("?!", "incomplete"),
     ],
@@ -46,6 +46,13 @@ def test_nods(text: str) -> None:
 )
 def test_no_nods(text: str) -> None:
     assert not is_backchannel(text)
+
+
+def test_a_short_word_is_a_nod_unless_it_is_an_order() -> None:
+    assert is_backchannel("Mama,", voice=0.3)
+    assert not is_backchannel("Mama,", voice=0.7)
+    assert not is_backchannel("Stop.", voice=0.2)
+    assert not is_backchannel("It had", voice=0.3)
 
 
 def test_echo() -> None:
