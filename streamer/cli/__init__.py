@@ -17,6 +17,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "captions": "Caption a file, standard input or the microphone.",
+    "say": "Say a text through the loudspeaker or into a file.",
     "run": "Run a graph.",
     "serve": "Serve a graph over websockets.",
     "top": "Watch a running service.",

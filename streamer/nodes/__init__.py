@@ -25,6 +25,7 @@ KINDS = {
     "source.mqtt": "streamer.nodes.mqtt:SourceMqtt",
     "source.session": "streamer.nodes.session:SourceSession",
     "source.stdin": "streamer.nodes.source_stdin:SourceStdin",
+    "source.text": "streamer.nodes.source_text:SourceText",
     "tts.speak": "streamer.nodes.tts_speak:TtsSpeak",
     "turn.detector": "streamer.nodes.turn_detector:TurnDetectorNode",
     "vad.silero": "streamer.nodes.vad_silero:VadSilero",
