@@ -19,9 +19,10 @@ class SharedMoonshine:
 
     def __init__(self, model: Moonshine, workers: int | None = None) -> None:
         self.model = model
-        workers = workers or os.cpu_count() or 1
+        self.workers = workers or _cores()
+        spare = min(1, self.workers - 1)
         lanes = ("final", "first", "partial")
-        self._turns = Turns(workers, lanes, name="moonshine", spare=min(1, workers - 1))
+        self._turns = Turns(self.workers, lanes, name="moonshine", spare=spare)
 
     @property
     def stats(self) -> list[EngineStats]:
@@ -39,3 +40,10 @@ class SharedMoonshine:
     async def aclose(self) -> None:
         """Wait for the decodings under way and end the threads."""
         await self._turns.aclose()
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

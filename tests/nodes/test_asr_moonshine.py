@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,7 +230,6 @@ def test_a_final_does_not_wait_for_its_partial_and_the_trace_shows_the_decoding(
     recognise: Any, loop: asyncio.Runner, resources: Resources, austen: Samples
 ) -> None:
     """All workers that may do partials are held by others meanwhile."""
-    others = max(1, (os.cpu_count() or 1) - 1)
 
     async def hold(shared: SharedMoonshine) -> None:
         async with shared.partial(True) as turn:
@@ -242,6 +240,7 @@ def test_a_final_does_not_wait_for_its_partial_and_the_trace_shows_the_decoding(
 
     gate, recorder = threading.Event(), Recorder()
     shared = loop.run(moonshine_for("moonshine-base-en", resources))
+    others = max(1, shared.workers - 1)
     holding = loop.run(begin())
     final, first, partial = shared.stats
     before = (final.runs.count, first.runs.count, partial.runs.count, first.withdrawn)
