@@ -47,6 +47,9 @@ class Admission:
             if len(self._line) >= self.queue or self.wait <= 0:
                 raise self._refuse(f"all {self.limit} are in use", max(self.wait, 1.0))
             await self._stand_in_line()
+            if self.closed:  # between the grant and now
+                self.leave()
+                raise self._refuse("the server is shutting down", 10.0)
         else:
             self.active += 1
         self.admitted += 1

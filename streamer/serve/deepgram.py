@@ -17,7 +17,7 @@ from streamer.packets import SpeechSpan, Transcript
 from streamer.serve.gateway import Client
 from streamer.serve.messages import parse_object
 from streamer.serve.sessions import Sessions
-from streamer.serve.wire import Wire, open_wire, receive
+from streamer.serve.wire import Wire, open_wire, receive_for
 
 __all__ = ["deepgram"]
 
@@ -137,7 +137,10 @@ async def deepgram(client: Client, sessions: Sessions) -> None:
 async def _converse(client: Client, sessions: Sessions, wire: Wire, listener: _Listener) -> None:
     limits = sessions.limits
     while True:
-        message = await receive(client.socket, limits.idle)
+        message = await receive_for(wire, client.socket, limits.idle)
+        if message is None:
+            await listener.send(listener.metadata(wire.session.audio))
+            return
         if isinstance(message, bytes):
             if message:
                 await wire.audio.push(message)

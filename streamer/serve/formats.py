@@ -78,13 +78,40 @@ def _bad(what: str, hint: str) -> InputError:
     return InputError(f"The audio cannot be read: {what}.", code="serve.bad-format", hint=hint)
 
 
+def _refuse_wrong_type(form: str, data: bytes) -> None:
+    """Raise if the bytes look like another type of sample.
+
+    16-bit integers read as floats are absurd (NaN, or far from 1), and floats of audio are nearly
+    all between 1e-6 and 1, which pairs of 16-bit integers hardly ever are.
+    """
+    if form not in ("s16le", "f32le"):
+        return
+    samples = np.frombuffer(data[: len(data) // 4 * 4], "<f4")
+    samples = samples[samples != 0]
+    with np.errstate(invalid="ignore"):
+        size = np.abs(samples)
+        if form == "f32le" and samples.size and np.mean((size > 1e-20) & (size < 16)) < 0.95:
+            raise _bad(
+                "the samples are not float32, they look like 16-bit integers",
+                "Send little-endian float32 in -1..1.",
+            )
+        if form == "s16le" and samples.size >= 64 and np.mean((size > 1e-6) & (size <= 1)) > 0.95:
+            raise _bad(
+                "the samples are not 16-bit integers, they look like float32",
+                "Send little-endian 16-bit integers.",
+            )
+
+
 class _Raw:
     """Interleaved samples; a frame cut by a message boundary waits for its rest."""
 
     def __init__(self, form: str, rate: int, channels: int, sink: Sink) -> None:
         self.rate = rate
-        self._width, self._decode = _RAW[form]
-        self._frame = self._width * channels
+        self._form = form
+        width, self._decode = _RAW[form]
+        self._frame = width * channels
+        self._unchecked = rate * self._frame
+        """Bytes left of the first second, in which the sample type is looked at."""
         self._channels = channels
         self._sink = sink
         self._rest = b""
@@ -93,6 +120,9 @@ class _Raw:
         data = self._rest + data
         whole = len(data) - len(data) % self._frame
         self._rest = data[whole:]
+        if whole and self._unchecked > 0:
+            self._unchecked -= whole
+            _refuse_wrong_type(self._form, data[:whole])
         if whole:
             await self._sink(self._decode(data[:whole]).reshape(-1, self._channels))
 

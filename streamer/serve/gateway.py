@@ -15,7 +15,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from streamer.errors import StreamerError
+from streamer.errors import ModelError, NodeError, StreamerError
 from streamer.serve.admission import RefusedError
 from streamer.serve.auth import Keys, key_from
 from streamer.serve.sessions import Sessions
@@ -161,7 +161,8 @@ class Gateway:
         except TimeoutError:
             await socket.close(CLOSE_POLICY, f"A session may last {limits.total:g} s.")
         except StreamerError as error:
-            await socket.close(CLOSE_POLICY, _reason(error))
+            ours = isinstance(error, NodeError | ModelError)
+            await socket.close(CLOSE_ERROR if ours else CLOSE_POLICY, _reason(error))
         except ConnectionClosed:
             pass
         except Exception:

@@ -20,7 +20,7 @@ from streamer.serve.formats import AudioIn, open_audio
 from streamer.serve.gateway import CLOSE_ERROR, CLOSE_POLICY, Client
 from streamer.serve.messages import event_object, parse_object
 from streamer.serve.replay import Replay
-from streamer.serve.schemas import VERSION, End, KeepAlive, Mark, Order, Start
+from streamer.serve.schemas import VERSION, End, KeepAlive, Mark, Order, Resume, Start
 from streamer.serve.sessions import Session, Sessions
 
 __all__ = ["Native"]
@@ -47,6 +47,10 @@ class _Live:
     given_up: bool = False
     """Whether the connection was closed on purpose, so that nobody will come back."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one connection that takes audio in."""
+    newest: ServerConnection | None = None
+    """The last connection that asked to take over."""
 
 
 class Native:
@@ -64,10 +68,11 @@ class Native:
         if start.resume is not None:
             live = self._live.get(start.resume.session)
             if live is None:
-                gone = InputError("There is no such session to resume.", code="serve.no-session")
-                await _fail(socket, gone)
+                await _fail(socket, _gone())
                 return
-            await self._take_over(live, socket, start.resume.seq)
+            old, live.socket, live.newest = live.socket, None, socket
+            if old is not None:
+                await old.close(CLOSE_REPLACED, "resumed elsewhere")
         else:
             opened: asyncio.Future[_Live] = asyncio.get_running_loop().create_future()
             keeper = asyncio.create_task(self._keep(start, socket, sessions, opened))
@@ -81,13 +86,16 @@ class Native:
             except StreamerError as error:
                 await _fail(socket, error, CLOSE_ERROR if error.code == INTERNAL else CLOSE_POLICY)
                 return
-        try:
-            await self._read(live, socket, limits.idle, limits.json_depth)
-        finally:
-            if live.socket is socket:
-                live.socket = None
-                live.given_up = socket.close_code != ABNORMAL
-                live.changed.set()
+        async with live.reading:
+            if start.resume is not None and not await self._take_over(live, socket, start.resume):
+                return
+            try:
+                await self._read(live, socket, limits.idle, limits.json_depth)
+            finally:
+                if live.socket is socket:
+                    live.socket = None
+                    live.given_up = socket.close_code != ABNORMAL
+                    live.changed.set()
 
     # -- a session's life, longer than a connection's ----------------------------------------
 
@@ -104,29 +112,32 @@ class Native:
             async with sessions.session(start.rate) as session:
                 live = _Live(session, socket=socket)
                 live.audio = open_audio(start.format, start.rate, start.channels, session.feed)
-                session.port.rate = live.audio.rate
-                await socket.send(_dump(_ready(live)))
-                if opened.done():  # nobody waits any more
-                    return
-                opened.set_result(live)
-                self._live[session.id] = live
-                writer = asyncio.create_task(self._write(live))
-                try:
-                    writer.add_done_callback(lambda _: live.changed.set())
-                    sessions.closing.add(live.changed)
-                    await self._watch(live, writer, sessions)
-                finally:
-                    writer.cancel()
-                    await asyncio.gather(writer, return_exceptions=True)
-                    live.audio.close()
-                    sessions.closing.discard(live.changed)
-                    del self._live[session.id]
+                with contextlib.closing(live.audio):
+                    session.port.rate = live.audio.rate
+                    await socket.send(_dump(_ready(live)))
+                    if opened.done():  # nobody waits any more
+                        return
+                    opened.set_result(live)
+                    await self._hold(live, sessions)
         except Exception as error:
             if not opened.done():
                 expected = isinstance(error, StreamerError | ConnectionClosed)
                 opened.set_exception(error if expected else _problem(error))
             elif live is not None and live.socket is not None:
                 await _fail(live.socket, _problem(error), CLOSE_ERROR)
+
+    async def _hold(self, live: _Live, sessions: Sessions) -> None:
+        self._live[live.session.id] = live
+        writer = asyncio.create_task(self._write(live))
+        writer.add_done_callback(lambda _: live.changed.set())
+        sessions.closing.add(live.changed)
+        try:
+            await self._watch(live, writer, sessions)
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            sessions.closing.discard(live.changed)
+            del self._live[live.session.id]
 
     async def _watch(self, live: _Live, writer: asyncio.Task[None], sessions: Sessions) -> None:
         """Until all has been written to the client, or a dropped one has not come back."""
@@ -149,17 +160,20 @@ class Native:
             else:
                 await live.changed.wait()
 
-    async def _take_over(self, live: _Live, socket: ServerConnection, seq: int) -> None:
-        old, live.socket = live.socket, None
-        if old is not None:
-            await old.close(CLOSE_REPLACED, "resumed elsewhere")
+    async def _take_over(self, live: _Live, socket: ServerConnection, resume: Resume) -> bool:
+        """Go on with ``socket``, all audio of the old one taken in; False if that is too late."""
+        if self._live.get(resume.session) is not live or live.newest is not socket:
+            await _fail(socket, _gone())
+            return False
         await socket.send(_dump(_ready(live)))
+        seq = resume.seq
         while missed := live.replay.after(seq):
             for message in missed:
                 await socket.send(_dump(message))
             seq = missed[-1]["seq"]
         live.socket = socket
         live.changed.set()
+        return True
 
     # -- reading and writing -----------------------------------------------------------------
 
@@ -265,6 +279,10 @@ def _unfit(what: str, error: ValidationError) -> InputError:
         code="serve.bad-message",
         hint="See docs/protocol.md.",
     )
+
+
+def _gone() -> InputError:
+    return InputError("There is no such session to resume.", code="serve.no-session")
 
 
 def _error(error: StreamerError) -> dict[str, Any]:

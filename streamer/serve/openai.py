@@ -19,7 +19,7 @@ from streamer.packets import SpeechSpan, Transcript
 from streamer.serve.gateway import Client
 from streamer.serve.messages import parse_object
 from streamer.serve.sessions import Sessions
-from streamer.serve.wire import Wire, open_wire, receive, stable_delta
+from streamer.serve.wire import Wire, open_wire, receive, receive_for, stable_delta
 
 __all__ = ["openai"]
 
@@ -165,7 +165,13 @@ async def openai(client: Client, sessions: Sessions) -> None:
     async with realtime.stack:
         await realtime.send("session.created", session=realtime.session_object())
         while True:
-            message = await receive(client.socket, limits.idle)
+            wire = realtime.wire
+            if wire is None:
+                message: str | bytes | None = await receive(client.socket, limits.idle)
+            else:
+                message = await receive_for(wire, client.socket, limits.idle)
+            if message is None:
+                return
             try:
                 if isinstance(message, bytes):
                     raise _bad("only JSON messages are understood here")

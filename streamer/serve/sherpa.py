@@ -18,7 +18,7 @@ from streamer.nodes.session import Delivery
 from streamer.packets import Transcript
 from streamer.serve.gateway import Client
 from streamer.serve.sessions import Sessions
-from streamer.serve.wire import open_wire, receive, refuse_wrong_float
+from streamer.serve.wire import open_wire, receive_for
 
 __all__ = ["sherpa"]
 
@@ -40,9 +40,10 @@ async def sherpa(client: Client, sessions: Sessions) -> None:
 
     async with open_wire(sessions, "f32le", RATE, 1, tell) as wire:
         while True:
-            message = await receive(socket, sessions.limits.idle)
+            message = await receive_for(wire, socket, sessions.limits.idle)
+            if message is None:
+                break
             if isinstance(message, bytes):
-                refuse_wrong_float(message)
                 await wire.audio.push(message)
             elif message.strip() == "Done":
                 break

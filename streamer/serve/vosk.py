@@ -14,7 +14,7 @@ from streamer.packets import Transcript
 from streamer.serve.gateway import Client
 from streamer.serve.messages import parse_object
 from streamer.serve.sessions import Sessions
-from streamer.serve.wire import Wire, open_wire, receive
+from streamer.serve.wire import Wire, open_wire, receive, receive_for
 
 __all__ = ["vosk"]
 
@@ -100,10 +100,13 @@ def _rate(value: Any) -> int:
 
 
 async def _converse(
-    client: Client, sessions: Sessions, wire: Wire, state: _State, message: str | bytes
+    client: Client, sessions: Sessions, wire: Wire, state: _State, message: str | bytes | None
 ) -> None:
     socket, limits = client.socket, sessions.limits
     while True:
+        if message is None:
+            await socket.send(state.rest())
+            return
         if isinstance(message, bytes):
             await wire.audio.push(message)
             await socket.send(state.reply())
@@ -116,4 +119,4 @@ async def _converse(
             if "reset" in order:
                 await wire.settle()
                 await socket.send(state.rest())
-        message = await receive(socket, limits.idle)
+        message = await receive_for(wire, socket, limits.idle)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import numpy as np
 from websockets.asyncio.server import ServerConnection
 
 from streamer.errors import InputError
@@ -15,7 +14,7 @@ from streamer.packets import Transcript
 from streamer.serve.formats import AudioIn, open_audio
 from streamer.serve.sessions import Session, Sessions
 
-__all__ = ["Wire", "open_wire", "receive", "refuse_wrong_float", "stable_delta"]
+__all__ = ["Wire", "open_wire", "receive", "receive_for", "stable_delta"]
 
 Handler = Callable[[Delivery], Awaitable[None]]
 
@@ -47,6 +46,10 @@ class Wire:
         waiter = asyncio.create_task(event.wait())
         await asyncio.wait({waiter, self.reader}, return_when=asyncio.FIRST_COMPLETED)
         waiter.cancel()
+        if self.reader.done():
+            self.reader.result()
+            if self.session.failure is not None:
+                raise self.session.failure
 
     async def end(self) -> None:
         """End the audio and wait for the last delivery; raises what made the session fail."""
@@ -83,24 +86,23 @@ async def receive(socket: ServerConnection, idle: float) -> str | bytes:
         raise InputError(f"Nothing came for {idle:g} s.", code="serve.idle") from None
 
 
-def refuse_wrong_float(data: bytes) -> None:
-    """Raise if ``data`` can hardly be float32 audio: 16-bit samples read as floats are absurd."""
-    if len(data) % 4:
-        raise InputError(
-            f"A message of {len(data)} bytes does not hold whole float32 samples.",
-            code="serve.bad-format",
-            hint="Send little-endian float32 at 16 kHz, mono.",
-        )
-    samples = np.frombuffer(data, "<f4")
-    with np.errstate(invalid="ignore"):
-        strange = ~np.isfinite(samples) | (np.abs(samples) > 16)
-        strange |= (samples != 0) & (np.abs(samples) < 1e-20)
-    if samples.size and strange.mean() > 0.05:
-        raise InputError(
-            "The samples are not float32 audio; they look like 16-bit integers.",
-            code="serve.bad-format",
-            hint="Send little-endian float32 in -1..1.",
-        )
+async def receive_for(wire: Wire, socket: ServerConnection, idle: float) -> str | bytes | None:
+    """The next message; None when the session has ended by itself: the server shuts down.
+
+    Raises what made the session fail, and ``serve.idle`` like :func:`receive`.
+    """
+    coming = asyncio.create_task(receive(socket, idle))
+    try:
+        await asyncio.wait({coming, wire.reader}, return_when=asyncio.FIRST_COMPLETED)
+        if coming.done():
+            return coming.result()
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+    wire.reader.result()
+    if wire.session.failure is not None:
+        raise wire.session.failure
+    return None
 
 
 def stable_delta(transcript: Transcript, sent: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -30,11 +31,13 @@ import streamer
 from streamer.errors import InputError, StreamerError
 from streamer.nodes.session import Delivery
 from streamer.packets import Transcript
+from streamer.serve.messages import parse_object
 from streamer.serve.sessions import Sessions
 from streamer.serve.wire import Wire, open_wire, stable_delta
 
-__all__ = ["serve_wyoming"]
+__all__ = ["read_event", "serve_wyoming"]
 
+_log = logging.getLogger("streamer.serve")
 _WIDTHS = {2: "s16le", 4: "f32le"}
 
 
@@ -51,8 +54,24 @@ class _Handler(AsyncEventHandler):
         self._sent = ""
         self._failed = False
 
+    async def run(self) -> None:
+        """Serve the connection until it ends; nothing that a client sends comes out as an error."""
+        try:
+            while (event := await self._receive()) is not None:
+                await self.handle_event(event)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client is gone
+        except StreamerError as error:
+            with contextlib.suppress(OSError):
+                await self.write_event(Error(text=error.message, code=error.code).event())
+        except Exception:
+            _log.exception("a Wyoming connection failed")
+        finally:
+            await self.disconnect()
+            self.writer.close()
+
     async def handle_event(self, event: Event) -> bool:
-        """True to go on; called by the server for each event."""
+        """Always True; a failed utterance does not end the connection."""
         try:
             await self._obey(event)
         except StreamerError as error:
@@ -61,6 +80,25 @@ class _Handler(AsyncEventHandler):
             await self._close()
         return True
 
+    async def _receive(self) -> Event | None:
+        """The next event; None at the end. The package itself bounds neither time nor size."""
+        limits = self._sessions.limits
+        reading = asyncio.create_task(read_event(self.reader, limits.message, limits.json_depth))
+        ended = {self._wire.reader} if self._wire is not None else set()
+        try:
+            await asyncio.wait(
+                {reading, *ended}, timeout=limits.idle, return_when=asyncio.FIRST_COMPLETED
+            )
+            if reading.done():
+                return reading.result()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        if self._wire is None or not self._wire.reader.done():
+            raise InputError(f"Nothing came for {limits.idle:g} s.", code="serve.idle")
+        await self._finish()  # the server shuts down, or the graph failed
+        return None
+
     async def disconnect(self) -> None:
         await self._close()
 
@@ -68,34 +106,34 @@ class _Handler(AsyncEventHandler):
         if Describe.is_type(event.type):
             await self.write_event(_info(self._languages).event())
         elif Ping.is_type(event.type):
-            await self.write_event(Pong(text=Ping.from_event(event).text).event())
+            text = event.data.get("text")
+            await self.write_event(Pong(text=text if isinstance(text, str) else None).event())
         elif Transcribe.is_type(event.type):
             self._failed = False
         elif AudioStart.is_type(event.type):
-            await self._open(AudioStart.from_event(event))
+            await self._open(*_format_of(event))
         elif AudioChunk.is_type(event.type):
-            chunk = AudioChunk.from_event(event)
             if self._failed:
                 return
             if self._wire is None:
-                await self._open(AudioStart(chunk.rate, chunk.width, chunk.channels))
+                await self._open(*_format_of(event))
             assert self._wire is not None
-            await self._wire.audio.push(chunk.audio)
+            await self._wire.audio.push(event.payload or b"")
         elif AudioStop.is_type(event.type):
             await self._finish()
 
-    async def _open(self, start: AudioStart) -> None:
+    async def _open(self, rate: int, width: int, channels: int) -> None:
         await self._close()
         self._failed = False
-        if start.width not in _WIDTHS:
+        if width not in _WIDTHS:
             raise InputError(
-                f"Samples of {start.width} bytes are not served here.",
+                f"Samples of {width} bytes are not served here.",
                 code="serve.bad-format",
                 hint="Send 16-bit samples.",
             )
         self._finals, self._sent = [], ""
         self._wire = await self._stack.enter_async_context(
-            open_wire(self._sessions, _WIDTHS[start.width], start.rate, start.channels, self._take)
+            open_wire(self._sessions, _WIDTHS[width], rate, channels, self._take)
         )
         await self.write_event(TranscriptStart().event())
 
@@ -125,6 +163,39 @@ class _Handler(AsyncEventHandler):
         self._wire = None
         stack, self._stack = self._stack, AsyncExitStack()
         await stack.aclose()
+
+
+async def read_event(reader: asyncio.StreamReader, limit: int, depth: int) -> Event | None:
+    """An event of at most ``limit`` bytes of data and of payload each; None at the end.
+
+    Raises :class:`InputError` (``serve.bad-message``) for anything else.
+    """
+    try:
+        line = await reader.readline()
+        if not line:
+            return None
+        head = parse_object(line.decode(), max_depth=depth)
+        sizes = [head.get(name) or 0 for name in ("data_length", "payload_length")]
+        if any(type(size) is not int or not 0 <= size <= limit for size in sizes):
+            raise _bad(f"its parts may have at most {limit} bytes")
+        more = (await reader.readexactly(sizes[0])).decode()
+        payload = await reader.readexactly(sizes[1])
+        data = (head.get("data") or {}) | (parse_object(more, max_depth=depth) if more else {})
+        return Event(type=str(head["type"]), data=data, payload=payload)
+    except (ValueError, KeyError, TypeError):
+        raise _bad("it is not a Wyoming event") from None
+
+
+def _bad(why: str) -> InputError:
+    return InputError(f"The message cannot be read: {why}.", code="serve.bad-message")
+
+
+def _format_of(event: Event) -> tuple[int, int, int]:
+    """Rate, width and channels."""
+    rate, width, channels = (event.data.get(name) for name in ("rate", "width", "channels"))
+    if type(rate) is not int or type(width) is not int or type(channels) is not int:
+        raise _bad("rate, width and channels are whole numbers")
+    return rate, width, channels
 
 
 def _info(languages: list[str]) -> Info:
