@@ -15,7 +15,13 @@ _LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
 _ADDRESS = re.compile(r"\b(?:https?://|www\.)([^\s/?#]+)(?:[/?#]\S*[^\s.,;:!?)])?", re.IGNORECASE)
 _MAIL = re.compile(r"\b([\w.+-]+)@([\w-]+(?:\.[\w-]+)+)\b")
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,80}>")
-_SIGNS = re.compile(r"[*_`~#|]+(?=\S)|(?<=\S)[*_`~|]+|^\s*(?:[-*+•>]|#+)\s+", re.MULTILINE)
+_PRICE = re.compile(r"(?<![€£$\d.,])(\d+(?:[.,]\d+)*)\s?([€£])(?!\s?\d)")
+_MINUS = re.compile(r"(?<![\w.)\]])[-−](?=[$€£]?\d)")
+_NUMBER = re.compile(r"(?<!\S)#(?=\d)")
+_JOINED = re.compile(r"(?<=[^\W_])_(?=[^\W_])")
+_SIGNS = re.compile(
+    r"(?:[*_`~|]|(?<!\w)#)+(?=\S)|(?<=\S)[*_`~|]+|^\s*(?:[-*+•>]|#+)\s+", re.MULTILINE
+)
 _SPOKEN = re.compile(r"[A-Za-z0-9]")
 
 
@@ -39,7 +45,9 @@ class PlainText:
         text = _TAG.sub(" ", text)
         text = _MAIL.sub(lambda m: f"{_dotted(m[1])} at {_dotted(m[2])}", text)
         text = _ADDRESS.sub(lambda m: _dotted(m[1].removeprefix("www.")), text)
-        text = _SIGNS.sub("", text)
+        text = _NUMBER.sub("number ", text)
+        text = _SIGNS.sub("", _JOINED.sub(" ", text))
+        text = _MINUS.sub("minus ", _PRICE.sub(r"\2\1", text))
         text = "".join(c if _readable(c) else " " for c in text)
         text = " ".join(text.split())
         return text if _SPOKEN.search(text) else ""
