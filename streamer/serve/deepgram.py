@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import math
 from typing import Any
 
 from streamer.errors import InputError
@@ -164,6 +165,9 @@ async def _converse(client: Client, sessions: Sessions, wire: Wire, listener: _L
 
 def _number(query: Any, key: str, default: float) -> float:
     try:
-        return float(query.get(key, default))
+        value = float(query.get(key, default))
+        if math.isfinite(value):
+            return value
     except ValueError:
-        raise InputError(f"The value of {key} is not a number.", code="serve.bad-format") from None
+        pass
+    raise InputError(f"The value of {key} is not a number.", code="serve.bad-format")

@@ -171,8 +171,8 @@ class Gateway:
 
 
 def _reason(error: StreamerError) -> str:
-    """A close reason: at most 123 bytes."""
-    return str(error).encode()[:120].decode(errors="ignore")
+    """A close reason, the code first: at most 123 bytes."""
+    return f"{error.code}: {error.message} {error.hint}".encode()[:120].decode(errors="ignore")
 
 
 def _answer(

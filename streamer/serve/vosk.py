@@ -25,7 +25,7 @@ DEFAULT_RATE = 8000
 class _State:
     def __init__(self, config: dict[str, Any]) -> None:
         self.words = bool(config.get("words"))
-        self.alternatives = int(config.get("max_alternatives") or 0)
+        self.alternatives = bool(config.get("max_alternatives"))
         self.partial = ""
         self.finals: list[Transcript] = []
 
@@ -93,7 +93,7 @@ async def vosk(client: Client, sessions: Sessions) -> None:
 def _rate(value: Any) -> int:
     try:
         return int(float(value))
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise InputError(
             f"The sample rate {str(value)[:20]!r} is not a number.", code="serve.bad-format"
         ) from None
