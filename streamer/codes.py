@@ -211,6 +211,10 @@ EXPLANATIONS: dict[str, str] = {
     "tts.endpoint.unreachable": (
         "No server answers at the address of the speech endpoint. Start it, or mend the `url`."
     ),
+    "aec.missing": (
+        "Echo cancellation needs the package livekit: `pip install 'streamer[aec]'`. Without it "
+        "use headphones, or leave `audio.echo_cancel` out of the graph."
+    ),
     "tts.missing": "Speaking needs an extra: `pip install 'streamer[tts]'`.",
     "tts.voice.unknown": "No voice has that name; the hint lists those there are.",
     "tts.piper.missing": (

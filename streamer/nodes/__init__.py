@@ -8,6 +8,7 @@ KINDS = {
     "asr.moonshine": "streamer.nodes.asr_moonshine:AsrMoonshine",
     "asr.transducer": "streamer.nodes.asr_transducer:AsrTransducer",
     "asr.two_pass": "streamer.nodes.asr_two_pass:AsrTwoPass",
+    "audio.echo_cancel": "streamer.nodes.echo_cancel:AudioEchoCancel",
     "brain.rules": "streamer.nodes.brain_rules:BrainRules",
     "convert.audio": "streamer.nodes.convert_audio:ConvertAudio",
     "sink.jsonl": "streamer.nodes.sink_files:SinkJsonl",

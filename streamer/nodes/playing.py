@@ -79,7 +79,7 @@ class PlayingSink(Node):
 
     async def _stand_still(self) -> None:
         await self.hold()
-        while self.ctx.paused and not self._stale:
+        while self.ctx.paused and not self._stale:  # noqa: ASYNC110
             await asyncio.sleep(BLOCK)
 
     @property

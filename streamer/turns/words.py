@@ -72,8 +72,9 @@ def completeness(text: str) -> Completeness:
 def is_backchannel(text: str, voice: float | None = None) -> bool:
     """Whether ``text`` only says "I am listening": up to three words such as "mm-hm", "okay".
 
-    ``voice`` seconds of speech since it was noticed, where known: a single word shorter than half a second that is no
-    order such as "stop" counts too, for recognisers write all kinds of words for "mm-hm".
+    ``voice`` seconds of speech since it was noticed, where known: a single word
+    shorter than half a second that is no order such as "stop" counts too, for recognisers write
+    all kinds of words for "mm-hm".
     """
     words = words_of(text)
     if not words or len(words) > _NOD_LENGTH:
