@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from streamer.asr.conformer import CHUNKS, ConformerConfig, ConformerTransducer
+from streamer.asr.conformer import CHUNKS, STACK, ConformerConfig, ConformerTransducer
 from streamer.asr.features import log_mel
 from tests.asr.tones import TOKENS, noise, random_tokens, say
 from tools.asr_train.loss import transducer_loss
@@ -80,7 +80,7 @@ def train() -> ConformerTransducer:
         schedule.step()
         if step % 50 == 0:
             print(step, f"ctc {float(loss):.3f} all {float(total):.3f}", flush=True)
-    model.encoder.rotary = model.encoder.rotary[:, : CONFIG.left + max(CHUNKS)]
+    model.encoder.rotary = model.encoder.rotary[:, : CONFIG.left + STACK * max(CHUNKS)]
     return model.eval()
 
 
