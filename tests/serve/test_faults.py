@@ -85,12 +85,17 @@ def test_clients_of_one_byte_a_second_hold_up_nobody() -> None:
 
     async def crawl(port: int) -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        with contextlib.suppress(ConnectionError):
+        try:
             for byte in request:
                 writer.write(bytes([byte]))
                 await writer.drain()
                 await asyncio.sleep(1)
-        writer.close()
+        except ConnectionError:
+            pass
+        finally:
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def main() -> None:
         async with serving(idle=0.5, resume=0.1) as served:
