@@ -8,8 +8,9 @@ import threading
 from typing import Any
 
 import numpy as np
+import soxr
 
-from streamer.audio.devices import find_device, load_backend
+from streamer.audio.devices import Device, find_device, load_backend
 from streamer.errors import DeviceError
 from streamer.packets import Samples
 
@@ -22,8 +23,9 @@ _SILENT_AFTER = 1.0
 
 
 class Speaker:
-    """One open output device at ``rate`` Hz, mono on all its channels.
+    """One open output device that takes ``rate`` Hz, mono on all its channels.
 
+    A device that does not know the rate is opened at its own, and the sound converted.
     ``ahead`` (s) is how much sound waits in the ring: little, so that :meth:`silence` is heard at
     once. ``backend`` stands in for the ``sounddevice`` module.
     """
@@ -41,7 +43,8 @@ class Speaker:
         self.underruns = 0
         """How often the ring ran empty in the middle of a sound."""
         self._wanted, self._backend = device, backend
-        self._limit = int(ahead * rate)
+        self._ahead, self._limit, self._device_rate = ahead, 0, rate
+        self._converter: Any = None
         self._lock = threading.Lock()
         self._ring = np.zeros(0, np.float32)
         self._flowing = False
@@ -62,17 +65,14 @@ class Speaker:
         device = find_device(self._wanted, sd, kind="output")
         self.name = device.name
         try:
-            self._stream = sd.OutputStream(
-                device=device.index,
-                samplerate=self.rate,
-                channels=min(device.outputs, 2),
-                dtype="float32",
-                blocksize=max(1, self.rate // 100),
-                latency="low",
-                callback=self._fill,
-                finished_callback=self._on_finished,
-            )
-            self._stream.start()
+            try:
+                self._begin(device, self.rate)
+            except sd.PortAudioError:
+                self._close()
+                self._begin(device, device.rate)
+                self._converter = soxr.ResampleStream(
+                    self.rate, device.rate, 1, dtype="float32", quality="MQ"
+                )
         except sd.PortAudioError as error:
             self._close()
             raise DeviceError(
@@ -81,11 +81,28 @@ class Speaker:
                 hint="Close other programs that use it, or choose another device.",
             ) from error
 
+    def _begin(self, device: Device, rate: int) -> None:
+        self._device_rate = rate
+        self._limit = int(self._ahead * rate)
+        self._stream = self._backend.OutputStream(
+            device=device.index,
+            samplerate=rate,
+            channels=min(device.outputs, 2),
+            dtype="float32",
+            blocksize=max(1, rate // 100),
+            latency="low",
+            callback=self._fill,
+            finished_callback=self._on_finished,
+        )
+        self._stream.start()
+
     async def write(self, samples: Samples) -> None:
         """Play ``samples`` (float32 [n]) next; waits until no more than ``ahead`` is left.
 
         Raises DeviceError ``device.lost`` within about a second of the device going away.
         """
+        if self._converter is not None:
+            samples = self._converter.resample_chunk(samples)
         with self._lock:
             self._ring = np.concatenate([self._ring, samples])
             self._flowing = True
@@ -110,16 +127,23 @@ class Speaker:
 
     def silence(self) -> int:
         """Forget what has not been played; returns how many samples that were."""
-        fade = int(_FADE * self.rate)
+        if self._converter is not None:
+            self._converter.clear()
+        fade = int(_FADE * self._device_rate)
         with self._lock:
             rest = self._ring[:fade] * np.linspace(1, 0, min(fade, self._ring.shape[0]), dtype="f4")
             dropped = self._ring.shape[0]
             self._ring, self._flowing = rest.astype(np.float32), False
         self._room.set()
-        return dropped
+        return dropped * self.rate // self._device_rate
 
     def pause(self) -> None:
         """The sound ends here for now: an empty ring is no underrun."""
+        if self._converter is not None:
+            tail = self._converter.resample_chunk(np.zeros(0, np.float32), last=True)
+            self._converter.clear()
+            with self._lock:
+                self._ring = np.concatenate([self._ring, tail])
         self._flowing = False
 
     async def close(self) -> None:

@@ -21,6 +21,8 @@ class FakePortAudio:
         self.default = SimpleNamespace(device=(1, 0))
         self.streams: list[FakeStream] = []
         self.busy = False
+        self.rates: set[int] | None = None
+        """Those the devices know; None: all."""
 
     def query_hostapis(self):
         return ({"name": "ALSA"},)
@@ -36,6 +38,8 @@ class FakePortAudio:
     def InputStream(self, **settings):  # noqa: N802
         if self.busy:
             raise PortAudioError("Device unavailable [PaErrorCode -9985]")
+        if self.rates is not None and settings["samplerate"] not in self.rates:
+            raise PortAudioError("Invalid sample rate [PaErrorCode -9997]")
         self.streams.append(FakeStream(**settings))
         return self.streams[-1]
 

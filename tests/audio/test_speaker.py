@@ -100,3 +100,30 @@ def test_a_busy_or_missing_speaker_is_refused():
     with pytest.raises(DeviceError, match="cannot be opened") as caught:
         asyncio.run(Speaker(RATE, backend=backend).open())
     assert caught.value.code == "device.busy"
+
+
+def test_a_device_that_does_not_know_the_rate_gets_converted_sound():
+    async def main():
+        backend = FakePortAudio()
+        backend.rates = {48000}
+        speaker = Speaker(RATE, backend=backend)
+        await speaker.open()
+        (stream,) = backend.streams
+        assert stream.settings["samplerate"] == 48000
+        wave = 0.5 * np.sin(np.arange(RATE) * 0.1).astype(np.float32)
+        for _ in range(2):  # the second sound begins anew
+            writing = asyncio.create_task(speaker.write(wave))
+            heard = []
+            while not writing.done():
+                await asyncio.sleep(0)
+                heard.append(stream.listen(1))
+            speaker.pause()
+            heard.append(stream.listen(20))
+            sound = np.concatenate(heard)[: 2 * RATE]
+            whole = np.interp(np.arange(2 * RATE) / 2, np.arange(RATE), wave)
+            assert np.abs(sound - whole)[100:-100].max() < 0.02
+        await speaker.write(wave[:480])
+        assert speaker.silence() <= 480 and not stream.listen(2)[240:].any()
+        await speaker.close()
+
+    asyncio.run(main())
