@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 from pydantic import Field
 
@@ -57,7 +58,7 @@ class TurnDetectorNode(Node):
 
     async def process_speech(self, span: SpeechSpan) -> None:
         stamp, now = self.ctx.stamp, self.ctx.now_ns()
-        self._last = stamp if stamp.captured_ns else _captured(stamp, now)
+        self._last = stamp if stamp.captured_ns else replace(stamp, captured_ns=now)
         async with self._order:
             voice_end = self._clock(span.speech_end or 0.0) / 1e9
             await self._act(self._rules.speech(span, now / 1e9, voice_end))
@@ -111,12 +112,11 @@ class TurnDetectorNode(Node):
 
     async def _send(self, decision: Decision) -> None:
         self._index += 1
-        stamp = Stamp(
-            self.ctx.session,
-            int(decision.end * self._last.rate),
-            self._last.rate,
-            int(decision.since * 1e9),
-            self.ctx.generation,
+        stamp = replace(
+            self._last,
+            position=int(decision.end * self._last.rate),
+            captured_ns=int(decision.since * 1e9),
+            generation=self.ctx.generation,
         )
         d = decision
         await self.turn.send(UserTurn(self._index, d.text, d.start, d.end, d.reason), stamp)
@@ -131,7 +131,3 @@ class TurnDetectorNode(Node):
     def _clock(self, seconds: float) -> int:
         """Clock time (ns) at which the media time ``seconds`` was captured."""
         return self._last.captured_ns - int((self._last.seconds - seconds) * 1e9)
-
-
-def _captured(stamp: Stamp, now: int) -> Stamp:
-    return Stamp(stamp.session, stamp.position, stamp.rate, now, stamp.generation)
