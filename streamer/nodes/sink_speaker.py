@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from streamer.audio.devices import find_device
 from streamer.audio.speaker import Speaker
 from streamer.graph import NodeConfig
 from streamer.nodes.playing import PlayingSink
@@ -22,6 +23,11 @@ class SinkSpeaker(PlayingSink):
         device: int | str | None = None
 
     _speaker: Speaker | None = None
+
+    async def start(self) -> None:
+        # A missing device is told before anybody speaks, not at the first answer.
+        backend = self.ctx.local.get("portaudio")
+        await self.ctx.call(lambda: find_device(self.config.device, backend, kind="output"))
 
     async def close(self) -> None:
         if self._speaker is not None:
