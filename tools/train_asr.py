@@ -44,6 +44,7 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--busy", action="store_true", help="use all threads whoever else works")
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
     if any(os.environ.get(k) != v for k, v in ENVIRONMENT.items()):
@@ -62,7 +63,7 @@ def main() -> None:
     trainer.log("start", parameters=size, torch=torch.__version__)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        trainer.run(args.minutes)
+        trainer.run(args.minutes, polite=not args.busy)
     except KeyboardInterrupt:
         trainer.save()
         print("stopped; run the same command to go on")

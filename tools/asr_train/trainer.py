@@ -211,9 +211,13 @@ class Trainer:
         return True
 
     def run(
-        self, until_minutes: float, checkpoint_minutes: float = 3.0, dev_every: int = 2
+        self,
+        until_minutes: float,
+        checkpoint_minutes: float = 3.0,
+        dev_every: int = 2,
+        polite: bool = True,
     ) -> None:
-        """Train until the run's clock shows ``until_minutes``."""
+        """Train until the run's clock shows ``until_minutes``; ``polite`` gives way to others."""
         stage = self.recipe.stage_at(self.audio_hours)
         batches = self._open(stage)
         shown = saved = time.monotonic()
@@ -233,7 +237,8 @@ class Trainer:
             )
             self.step += 1
             self._average_step()
-            governor.update()
+            if polite:
+                governor.update()
             # a pause by SIGSTOP must not count as training
             spent = min(time.monotonic() - began, 60.0)
             self.minutes += spent / 60
