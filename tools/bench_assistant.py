@@ -21,7 +21,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -153,6 +153,7 @@ class Person(Source):
         while not stage.over and not self.ctx.stopping.is_set():
             frame = AudioFrame(stage.chunk()[:, None], RATE, stage.position)
             stage.position += CHUNK
+            stage.news.set()
             due = stage.begin + frame.end / RATE
             await asyncio.sleep(max(0.0, due - loop.time()))
             stamp = Stamp("", frame.end, RATE, int(due * 1e9), self.ctx.generation)
@@ -207,16 +208,21 @@ def assistant(stage: Stage, out: str = os.devnull) -> Engine:
     return Engine(plan, local={"stage": stage})
 
 
-async def play(script: Callable[[Stage, Engine], Awaitable[None]], out: str = os.devnull) -> Engine:
+def play(
+    script: Callable[[Stage, Engine], Awaitable[None]], out: str = os.devnull
+) -> Coroutine[Any, Any, Engine]:
     """Run the assistant while ``script`` talks to it."""
+    voice()
     stage = Stage()
-    engine = assistant(stage, out)
+    return _play(script, stage, assistant(stage, out))
+
+
+async def _play(
+    script: Callable[[Stage, Engine], Awaitable[None]], stage: Stage, engine: Engine
+) -> Engine:
     running = asyncio.create_task(engine.run())
     try:
-        while not stage.position:
-            await asyncio.sleep(0.02)
-            if running.done():
-                break
+        await stage.until(lambda: stage.position > 0)
         await script(stage, engine)
         stage.over = True
         await running
@@ -255,12 +261,14 @@ async def ask(stage: Stage, text: str, pitch: float) -> Answered | None:
 def latency(turns: int) -> list[list[Any]]:
     rng = random.Random(3)
     found: list[Answered | None] = []
+    asked = [(QUESTIONS[i % len(QUESTIONS)], rng.choice(PITCHES)) for i in range(turns)]
+    for question in asked:
+        speech(*question)
 
     async def script(stage: Stage, engine: Engine) -> None:
         await asyncio.sleep(0.5)
-        for i in range(turns):
-            text = QUESTIONS[i % len(QUESTIONS)]
-            found.append(await ask(stage, text, rng.choice(PITCHES)))
+        for text, pitch in asked:
+            found.append(await ask(stage, text, pitch))
             await asyncio.sleep(rng.uniform(0.2, 0.6))
 
     asyncio.run(play(script))

@@ -41,25 +41,26 @@ class SinkTimeline(Node):
     async def process_turn(self, turn: UserTurn) -> None:
         self._turn, self._token = turn.index, False
         self._ended = self.ctx.stamp.captured_ns
-        self._write(f'turn {turn.index}: "{turn.text}"')
-        self._write(f"  end of speech  {0:6d} ms  (at {turn.end:.2f} s)")
-        self._write(f"  turn decided   {self._since():6d} ms  ({turn.reason})")
+        decided = self._since()
+        await self._write(f'turn {turn.index}: "{turn.text}"')
+        await self._write(f"  end of speech  {0:6d} ms  (at {turn.end:.2f} s)")
+        await self._write(f"  turn decided   {decided:6d} ms  ({turn.reason})")
 
     async def process_reply(self, reply: ReplyText) -> None:
         if reply.turn == self._turn and reply.text and not self._token:
             self._token = True
-            self._write(f"  first token    {self._since():6d} ms")
+            await self._write(f"  first token    {self._since():6d} ms")
 
     async def process_played(self, played: Played) -> None:
         if played.state == "start" and played.turn == self._turn:
             self._latencies.append(self._since())
-            self._write(f"  first audio    {self._latencies[-1]:6d} ms")
+            await self._write(f"  first audio    {self._latencies[-1]:6d} ms")
         elif played.state in ("done", "interrupted"):
-            self._write(f'  {played.state} after {played.seconds:.2f} s: "{played.text}"')
+            await self._write(f'  {played.state} after {played.seconds:.2f} s: "{played.text}"')
 
     async def finish(self) -> None:
         if self._latencies:
-            self._write(f"voice-to-voice: {round(median(self._latencies))} ms")
+            await self._write(f"voice-to-voice: {round(median(self._latencies))} ms")
 
     async def close(self) -> None:
         if self._file is not None:
@@ -69,6 +70,6 @@ class SinkTimeline(Node):
     def _since(self) -> int:
         return round((self.ctx.now_ns() - self._ended) / 1e6)
 
-    def _write(self, line: str) -> None:
+    async def _write(self, line: str) -> None:
         assert self._file is not None
-        self._file.append(line + "\n")
+        await self.ctx.call(self._file.append, line + "\n")
