@@ -1,0 +1,535 @@
+#!/usr/bin/env python
+"""Load on a recognition service: open-loop real-time clients, and what they saw.
+
+    load.py CORPUS/librispeech-other-dev --serve graphs/serve-transducer.yaml --clients 64
+    load.py CORPUS/... --serve graphs/serve-transducer.yaml --curve 1,16,64,128 --plot curve.svg
+    load.py CORPUS/... --sherpa MODEL_FOLDER --clients 32      # sherpa-onnx's own server
+    load.py --echo --clients 400                               # the gateway alone
+
+Each client speaks utterances of the corpus one after the other, a pause between them, at exactly
+the pace of speech whether or not the service keeps up. A service given with --serve or --sherpa is
+started for the run on this machine and shares its cores with the clients.
+
+Latencies, on the client's clock, from when the sample in question was sent:
+first partial   from the beginning of the voice to the first words of the utterance
+word            from the end of a word (by the final's times) to its first appearance
+final           from the end of the voice to the last final of the utterance
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from streamer.graph import Edge, GraphPlan, In, Node, NodePlan, Out, QueueSpec  # noqa: E402
+from streamer.nodes.session import SinkSession, SourceSession  # noqa: E402
+from streamer.packets import AudioFrame, Transcript  # noqa: E402
+from streamer.serve.limits import Limits  # noqa: E402
+from streamer.serve.service import Settings  # noqa: E402
+from streamer.serve.service import serve as run_service  # noqa: E402
+from tools.asr_train.store import read_audio, read_manifest  # noqa: E402
+from tools.wer import errors_by_utterance  # noqa: E402
+
+RATE = 16_000
+CAP_CLIENTS, CAP_SECONDS = 2000, 900
+
+
+@dataclass(slots=True)
+class Utterance:
+    """``begin`` and ``end`` of the voice in samples of the client's stream."""
+
+    text: str
+    begin: int
+    end: int
+
+
+@dataclass(slots=True)
+class Script:
+    """What one client says: samples at 16 kHz and where the utterances lie in them."""
+
+    samples: NDArray[np.float32]
+    utterances: list[Utterance]
+
+
+@dataclass(slots=True)
+class Heard:
+    """One message of the service: when, which segment, its words with their ends (s)."""
+
+    at: float
+    segment: int
+    text: str
+    final: bool
+    ends: list[float]
+    start: float
+
+
+@dataclass(slots=True)
+class Client:
+    """One client's run."""
+
+    script: Script
+    began: float = 0.0
+    heard: list[Heard] = field(default_factory=list)
+    lateness: list[float] = field(default_factory=list)
+    refused: str = ""
+    broken: str = ""
+
+    def sent_at(self, sample: float) -> float:
+        """Clock time at which ``sample`` was due to be sent."""
+        return self.began + sample / RATE
+
+
+def voice(samples: NDArray[np.float32]) -> tuple[int, int]:
+    """First and last sample louder than -35 dB of the loud parts, by 10 ms."""
+    power = (samples[: samples.size // 160 * 160].reshape(-1, 160) ** 2).mean(axis=1)
+    loud = np.flatnonzero(power > np.percentile(power, 95) * 10**-3.5)
+    return int(loud[0]) * 160, (int(loud[-1]) + 1) * 160
+
+
+def scripts(corpus: Path, clients: int, seconds: float, pause: float) -> list[Script]:
+    """One for each client; they begin at different utterances."""
+    known = [(u.text, read_audio(u.path)) for u in read_manifest(corpus / "manifest.tsv")]
+    rng = np.random.default_rng(0)
+    made = []
+    for c in range(clients):
+        parts: list[NDArray[np.float32]] = []
+        said: list[Utterance] = []
+        at, i = 0, c * 7
+        while at < seconds * RATE:
+            text, audio = known[i % len(known)]
+            begin, end = voice(audio)
+            said.append(Utterance(text, at + begin, at + end))
+            gap = rng.normal(0, 1e-4, int(pause * RATE)).astype(np.float32)
+            parts += [audio, gap]
+            at, i = at + audio.size + gap.size, i + 1
+        made.append(Script(np.concatenate(parts), said))
+    return made
+
+
+async def speak(client: Client, url: str, protocol: str, frame: float, delay: float) -> None:
+    """Connect after ``delay`` s, speak, and listen until the service is done."""
+    await asyncio.sleep(delay)
+    try:
+        async with connect(url, compression=None, max_size=None, open_timeout=20) as socket:
+            if protocol == "native":
+                start = {"type": "start", "version": 1, "format": "s16le", "rate": RATE}
+                await socket.send(json.dumps({**start, "channels": 1}))
+                first = json.loads(await socket.recv())
+                if first["type"] != "ready":
+                    client.refused = first.get("code", first["type"])
+                    return
+            listening = asyncio.create_task(listen(client, socket, protocol))
+            try:
+                await talk(client, socket, protocol, frame)
+                await asyncio.wait_for(listening, 30)
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+    except InvalidStatus as error:
+        client.refused = f"HTTP {error.response.status_code}"
+    except ConnectionClosed as error:
+        code = error.rcvd.code if error.rcvd else 1006
+        if code == 1013:
+            client.refused = "close 1013"
+        else:
+            client.broken = f"close {code}"
+    except (OSError, TimeoutError) as error:
+        client.broken = type(error).__name__
+
+
+async def talk(client: Client, socket: Any, protocol: str, frame: float) -> None:
+    """Send at the pace of speech; note how late each frame was."""
+    samples = client.script.samples
+    if protocol == "native":
+        data = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+        width, end = 2, json.dumps({"type": "end"})
+    else:
+        data, width, end = samples.astype("<f4").tobytes(), 4, "Done"
+    step = int(frame * RATE)
+    client.began = time.monotonic()
+    for i in range(0, len(samples), step):
+        due = client.sent_at(min(i + step, len(samples)))
+        wait = due - time.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        client.lateness.append(time.monotonic() - due)
+        await socket.send(data[i * width : (i + step) * width])
+    await socket.send(end)
+
+
+async def listen(client: Client, socket: Any, protocol: str) -> None:
+    async for message in socket:
+        now = time.monotonic()
+        if protocol == "native":
+            event = json.loads(message)
+            if event["type"] in ("partial", "final"):
+                ends = [w["end"] for w in event["words"]]
+                final = event["type"] == "final"
+                heard = Heard(now, event["segment"], event["text"], final, ends, event["start"])
+                client.heard.append(heard)
+            elif event["type"] == "error":
+                client.broken = event["code"]
+        elif message == "Done!":
+            return
+        else:
+            event = json.loads(message)
+            ends = event.get("timestamps", [])
+            final = bool(event.get("is_final") or event.get("is_eof"))
+            start = event.get("start_time", 0.0) + (ends[0] if ends else 0.0)
+            client.heard.append(
+                Heard(now, event["segment"], event["text"].lower(), final, ends, start)
+            )
+
+
+@dataclass(slots=True)
+class Figures:
+    """Seconds."""
+
+    first: list[float] = field(default_factory=list)
+    word: list[float] = field(default_factory=list)
+    final: list[float] = field(default_factory=list)
+
+
+def measure(clients: Sequence[Client]) -> Figures:
+    """Latencies of all clients; the definitions stand at the head of this file."""
+    figures = Figures()
+    for client in clients:
+        for utterance in client.script.utterances:
+            low = client.sent_at(utterance.begin)
+            high = client.sent_at(utterance.end)
+            # what is heard between this voice's beginning and the next one's belongs to it
+            later = [u.begin for u in client.script.utterances if u.begin > utterance.begin]
+            limit = client.sent_at(later[0]) + 0.3 if later else float("inf")
+            mine = [h for h in client.heard if low < h.at < limit and h.text]
+            if mine:
+                figures.first.append(mine[0].at - low)
+            finals = [h for h in mine if h.final]
+            if finals:
+                figures.final.append(finals[-1].at - high)
+        shown: dict[int, list[float]] = {}
+        for h in client.heard:
+            times = shown.setdefault(h.segment, [])
+            while len(times) < len(h.text.split()):
+                times.append(h.at)
+            if h.final and len(h.ends) == len(h.text.split()):
+                for at, end in zip(times, h.ends, strict=False):
+                    figures.word.append(at - client.sent_at(end * RATE))
+    return figures
+
+
+def word_errors(clients: Sequence[Client]) -> float:
+    """Word error rate (%) over everything that all clients said."""
+    errors = words = 0
+    for client in clients:
+        text = " ".join(h.text for h in client.heard if h.final)
+        counts = errors_by_utterance([u.text for u in client.script.utterances], text)
+        errors, words = errors + sum(e for e, _ in counts), words + sum(n for _, n in counts)
+    return 100.0 * errors / max(words, 1)
+
+
+def percentiles(values: Sequence[float]) -> list[float]:
+    """p50, p90, p99 in milliseconds; NaN without values."""
+    if not values:
+        return [float("nan")] * 3
+    return [float(x) * 1000 for x in np.percentile(values, [50, 90, 99])]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process so far (Linux; else NaN)."""
+    try:
+        parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@asynccontextmanager
+async def service(command: list[str], ready: str, port: int) -> AsyncIterator[tuple[str, int]]:
+    """A server process; its address and pid once it listens."""
+    process = await asyncio.to_thread(
+        subprocess.Popen, command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        found, tail = None, b""
+        assert process.stderr is not None
+        os.set_blocking(process.stderr.fileno(), False)
+        for _ in range(600):
+            tail += process.stderr.read() or b""
+            found = re.search(ready, tail.decode(errors="replace"))
+            if found:
+                break
+            if process.poll() is not None:
+                raise SystemExit(f"the service ended: {tail.decode(errors='replace')[-2000:]}")
+            await asyncio.sleep(0.1)
+        else:
+            raise SystemExit("the service did not start in a minute")
+        draining = asyncio.create_task(_drain(process.stderr))
+        yield (found[1] if found.groups() else f"ws://127.0.0.1:{port}/"), process.pid
+        draining.cancel()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.to_thread(process.wait, 40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+async def _drain(pipe: Any) -> None:
+    """So that a talkative service never blocks on its own log."""
+    while True:
+        pipe.read()
+        await asyncio.sleep(0.2)
+
+
+def command_of(args: argparse.Namespace) -> tuple[list[str], str, int]:
+    """How to start the service, what it says once it listens, its port."""
+    if args.echo:
+        limit = str(args.limit or args.clients)
+        return [sys.executable, __file__, "--echo-server", limit], r"(ws://\S+)", 0
+    if args.serve:
+        command = [sys.executable, "-m", "streamer", "serve", str(args.serve), "--port", "0"]
+        command += ["--sessions", str(args.limit or args.clients), "--queue", "0"]
+        return [*command, *(x for s in args.set for x in ("--set", s))], r"(ws://\S+)", 0
+    m, port = args.sherpa, 6106
+    command = ["sherpa-onnx-online-websocket-server", f"--port={port}", f"--tokens={m}/tokens.txt"]
+    command += [f"--encoder={next(m.glob('encoder.int8.onnx'))}", f"--decoder={m}/decoder.onnx"]
+    command += [f"--joiner={m}/joiner.onnx", "--num-threads=1", "--num-work-threads=2"]
+    command += ["--num-io-threads=1", "--max-batch-size=32", "--log-file=/dev/null"]
+    command += ["--rule1-min-trailing-silence=2.4", f"--rule2-min-trailing-silence={args.silence}"]
+    return command, r"Started!|Listening on", port
+
+
+async def run(args: argparse.Namespace, count: int) -> dict[str, Any]:
+    """One load; returns its row."""
+    said = scripts(args.corpus, count, args.seconds, args.pause)
+    clients = [Client(s) for s in said]
+    protocol = "native" if args.serve or (args.url and args.protocol == "native") else "sherpa"
+    pid = 0
+
+    async def load(url: str) -> tuple[float, float]:
+        began, used = time.monotonic(), cpu_seconds(pid) if pid else float("nan")
+        rng = np.random.default_rng(1)
+        delays = rng.uniform(0, args.ramp, count)
+        async with asyncio.TaskGroup() as group:
+            for client, delay in zip(clients, delays, strict=True):
+                group.create_task(speak(client, url, protocol, args.frame, float(delay)))
+        return time.monotonic() - began, (cpu_seconds(pid) - used) if pid else float("nan")
+
+    if args.url:
+        wall, cpu = await load(args.url)
+    else:
+        async with service(*command_of(args)) as (url, pid):
+            await asyncio.sleep(1.0)
+            wall, cpu = await load(url)
+    served = [c for c in clients if not c.refused and not c.broken]
+    figures = measure(served)
+    return {
+        "clients": count,
+        "served": len(served),
+        "refused": sum(bool(c.refused) for c in clients),
+        "broken": sorted({c.broken for c in clients if c.broken}),
+        "first_ms": percentiles(figures.first),
+        "word_ms": percentiles(figures.word),
+        "final_ms": percentiles(figures.final),
+        "utterances": len(figures.final),
+        "of": sum(len(c.script.utterances) for c in served),
+        "wer": word_errors(served),
+        "late_ms": percentiles([x for c in clients for x in c.lateness]),
+        "server_cores": cpu / wall,
+    }
+
+
+def table(rows: Sequence[dict[str, Any]]) -> Table:
+    """For people."""
+    head = ["clients", "served", "refused", "first partial", "word", "final", "finals", "WER %"]
+    out = Table(*head, "client late p99", "server cores", title="latencies: p50 / p90 / p99 ms")
+    for r in rows:
+        cells = [" / ".join(f"{x:.0f}" for x in r[k]) for k in ("first_ms", "word_ms", "final_ms")]
+        out.add_row(
+            str(r["clients"]),
+            f"{r['served']}{' ' + ','.join(r['broken']) if r['broken'] else ''}",
+            str(r["refused"]),
+            *cells,
+            f"{r['utterances']}/{r['of']}",
+            f"{r['wer']:.1f}",
+            f"{r['late_ms'][2]:.1f}",
+            f"{r['server_cores']:.2f}",
+        )
+    return out
+
+
+def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """The latency curve: word and final against sessions."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharex=True)
+    x = [r["clients"] for r in rows]
+    for axis, key, name in zip(axes, ("word_ms", "final_ms"), ("word", "final"), strict=True):
+        for i, p in enumerate(("p50", "p90", "p99")):
+            axis.plot(x, [r[key][i] for r in rows], marker="o", label=p)
+        axis.set(xlabel="real-time sessions", ylabel="ms", title=f"{name} latency", yscale="log")
+        axis.grid(alpha=0.3, which="both")
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+# -- the gateway alone -----------------------------------------------------------------------
+
+
+class Echo(Node):
+    """Tells how far the sound has come, frame by frame."""
+
+    kind = "tools.echo"
+    audio: In[AudioFrame]
+    out: Out[Transcript]
+
+    async def process(self, frame: AudioFrame) -> None:
+        await self.out.send(Transcript(str(frame.end), 0.0, frame.end / RATE, frame.end))
+
+
+async def echo_server(sessions: int) -> None:
+    """Serves a graph that tells every frame back, until SIGTERM."""
+    nodes = {
+        "in": NodePlan("in", SourceSession, SourceSession.Config()),
+        "echo": NodePlan("echo", Echo, Echo.Config()),
+        "out": NodePlan("out", SinkSession, SinkSession.Config()),
+    }
+    edges = [
+        Edge(a, nodes[a].cls.ports()[1][o], b, nodes[b].cls.ports()[0][i], QueueSpec())
+        for a, o, b, i in (("in", "audio", "echo", "audio"), ("echo", "out", "out", "events"))
+    ]
+    settings = Settings(port=0, limits=Limits(sessions=sessions, queue=0))
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with run_service(GraphPlan("echo", nodes, edges), settings) as (_, port):
+        print(f"ws://127.0.0.1:{port}/v1/stream", file=sys.stderr, flush=True)
+        await stop.wait()
+
+
+async def echo(args: argparse.Namespace) -> dict[str, Any]:
+    """Added latency of each 20 ms frame from being sent to being told back."""
+    added: list[float] = []
+    sent_count = lost = 0
+    frames = int(args.seconds / 0.02)
+
+    async def client(url: str, delay: float) -> None:
+        nonlocal sent_count, lost
+        await asyncio.sleep(delay)
+        sent: dict[int, float] = {}
+        async with connect(url, compression=None, open_timeout=30) as socket:
+            start = {"type": "start", "version": 1, "format": "s16le", "rate": RATE, "channels": 1}
+            await socket.send(json.dumps(start))
+            await socket.recv()
+
+            async def hear() -> None:
+                async for message in socket:
+                    event = json.loads(message)
+                    if event["type"] == "partial":
+                        added.append(time.monotonic() - sent.pop(int(event["text"])))
+
+            hearing = asyncio.create_task(hear())
+            began = time.monotonic()
+            for i in range(1, frames + 1):
+                await asyncio.sleep(max(began + i * 0.02 - time.monotonic(), 0))
+                sent[320 * i] = time.monotonic()
+                await socket.send(bytes(640))
+            await socket.send(json.dumps({"type": "end"}))
+            await asyncio.wait_for(hearing, 30)
+        sent_count, lost = sent_count + frames, lost + len(sent)
+
+    async with service(*command_of(args)) as (url, pid):
+        used, began = cpu_seconds(pid), time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for i in range(args.clients):
+                group.create_task(client(url, args.ramp * i / args.clients))
+        cores = (cpu_seconds(pid) - used) / (time.monotonic() - began)
+    return {
+        "clients": args.clients,
+        "frames": sent_count,
+        "coalesced": lost,
+        "added_ms": percentiles(added),
+        "server_cores": cores,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    default = os.environ.get("STREAMER_CORPUS")
+    parser.add_argument("corpus", type=Path, nargs="?", help="folder with manifest.tsv")
+    parser.add_argument("--serve", type=Path, metavar="GRAPH", help="start streamer serve with it")
+    parser.add_argument("--sherpa", type=Path, metavar="MODEL", help="start sherpa-onnx's server")
+    parser.add_argument("--url", help="a service that runs already")
+    parser.add_argument("--protocol", choices=["native", "sherpa"], default="native")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--limit", type=int, help="sessions that the service accepts")
+    parser.add_argument("--curve", help="several numbers of clients, one run each")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of speech a client")
+    parser.add_argument("--pause", type=float, default=1.5, help="between utterances, s")
+    parser.add_argument("--frame", type=float, default=0.1, help="audio in a message, s")
+    parser.add_argument("--ramp", type=float, default=5.0, help="clients come within, s")
+    parser.add_argument("--silence", type=float, default=0.4, help="endpoint of --sherpa, s")
+    parser.add_argument("--echo", action="store_true", help="measure the gateway alone")
+    parser.add_argument("--echo-server", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
+    args = parser.parse_args()
+    if args.echo_server:
+        asyncio.run(echo_server(args.echo_server))
+        return
+    counts = [int(c) for c in args.curve.split(",")] if args.curve else [args.clients]
+    if max(counts) > CAP_CLIENTS or args.seconds > CAP_SECONDS:
+        raise SystemExit(f"at most {CAP_CLIENTS} clients and {CAP_SECONDS} s")
+    console = Console(width=150)
+    console.print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
+    if args.echo:
+        row = asyncio.run(echo(args))
+        console.print_json(json.dumps(row))
+        rows = [row]
+    else:
+        if args.corpus is None:
+            if default is None:
+                raise SystemExit("name a corpus folder, or set STREAMER_CORPUS")
+            args.corpus = Path(default) / "librispeech-other-dev"
+        if not (args.serve or args.sherpa or args.url):
+            raise SystemExit("give --serve, --sherpa or --url")
+        rows = []
+        for count in counts:
+            args.clients = count
+            rows.append(asyncio.run(run(args, count)))
+            console.print(table(rows))
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1))
+    if args.plot:
+        plot(rows, args.plot)
+
+
+if __name__ == "__main__":
+    main()
