@@ -6,6 +6,8 @@
     load.py CORPUS/... --sherpa MODEL_FOLDER --clients 32      # sherpa-onnx's own server
     load.py --echo --clients 400                               # the gateway alone
 
+Without a corpus (argument, or STREAMER_CORPUS) the shipped sample is spoken.
+
 Each client speaks utterances of the corpus one after the other, a pause between them, at exactly
 the pace of speech whether or not the service keeps up. A service given with --serve or --sherpa is
 started for the run on this machine and shares its cores with the clients.
@@ -53,6 +55,9 @@ from tools.wer import errors_by_utterance  # noqa: E402
 
 RATE = 16_000
 CAP_CLIENTS, CAP_SECONDS = 2000, 900
+SAMPLE = ROOT / "graphs/samples/austen.flac"
+SENTENCES = [(0.5, 7.6), (8.3, 11.29), (11.99, 17.29), (17.99, 24.04), (24.74, 28.03)]
+"""Seconds in SAMPLE, one for each line of its text; from the README beside it."""
 
 
 @dataclass(slots=True)
@@ -107,9 +112,19 @@ def voice(samples: NDArray[np.float32]) -> tuple[int, int]:
     return int(loud[0]) * 160, (int(loud[-1]) + 1) * 160
 
 
-def scripts(corpus: Path, clients: int, seconds: float, pause: float) -> list[Script]:
+def sentences(corpus: Path | None) -> list[tuple[str, NDArray[np.float32]]]:
+    """Texts and samples of a corpus, or of the shipped sample."""
+    if corpus is not None:
+        return [(u.text, read_audio(u.path)) for u in read_manifest(corpus / "manifest.tsv")]
+    audio = read_audio(SAMPLE)
+    lines = SAMPLE.with_suffix(".txt").read_text().splitlines()
+    spans = [slice(int(a * RATE), int(b * RATE)) for a, b in SENTENCES]
+    return [(line, audio[span]) for line, span in zip(lines, spans, strict=True)]
+
+
+def scripts(corpus: Path | None, clients: int, seconds: float, pause: float) -> list[Script]:
     """One for each client; they begin at different utterances."""
-    known = [(u.text, read_audio(u.path)) for u in read_manifest(corpus / "manifest.tsv")]
+    known = sentences(corpus)
     rng = np.random.default_rng(0)
     made = []
     for c in range(clients):
@@ -482,7 +497,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     default = os.environ.get("STREAMER_CORPUS")
-    parser.add_argument("corpus", type=Path, nargs="?", help="folder with manifest.tsv")
+    about = "folder with manifest.tsv (else the shipped sample)"
+    parser.add_argument("corpus", type=Path, nargs="?", help=about)
+        "corpus", type=Path, nargs="?", help="folder with manifest.tsv (else the sample)"
+    )
     parser.add_argument("--serve", type=Path, metavar="GRAPH", help="start streamer serve with it")
     parser.add_argument("--sherpa", type=Path, metavar="MODEL", help="start sherpa-onnx's server")
     parser.add_argument("--url", help="a service that runs already")
@@ -514,9 +532,7 @@ def main() -> None:
         console.print_json(json.dumps(row))
         rows = [row]
     else:
-        if args.corpus is None:
-            if default is None:
-                raise SystemExit("name a corpus folder, or set STREAMER_CORPUS")
+        if args.corpus is None and default is not None:
             args.corpus = Path(default) / "librispeech-other-dev"
         if not (args.serve or args.sherpa or args.url):
             raise SystemExit("give --serve, --sherpa or --url")

@@ -20,6 +20,7 @@ from tools.load import (  # noqa: E402
     Utterance,
     measure,
     percentiles,
+    scripts,
     voice,
     word_errors,
 )
@@ -75,3 +76,13 @@ def test_frames_come_back_from_a_real_gateway(tmp_path: Path) -> None:
     assert row["frames"] == 150
     assert row["coalesced"] < 75
     assert 0 < row["added_ms"][0] < 1000
+
+
+def test_without_a_corpus_the_sample_is_spoken() -> None:
+    first, second = scripts(None, 2, 12.0, 1.0)
+    assert first.utterances[0].text.startswith("and mister john")
+    assert second.utterances[0].text.startswith("unless to be")
+    for script in (first, second):
+        assert script.samples.size >= 12 * RATE
+        begins = [u.begin for u in script.utterances]
+        assert all(u.end < later for u, later in zip(script.utterances, begins[1:], strict=False))
