@@ -499,8 +499,6 @@ def main() -> None:
     default = os.environ.get("STREAMER_CORPUS")
     about = "folder with manifest.tsv (else the shipped sample)"
     parser.add_argument("corpus", type=Path, nargs="?", help=about)
-        "corpus", type=Path, nargs="?", help="folder with manifest.tsv (else the sample)"
-    )
     parser.add_argument("--serve", type=Path, metavar="GRAPH", help="start streamer serve with it")
     parser.add_argument("--sherpa", type=Path, metavar="MODEL", help="start sherpa-onnx's server")
     parser.add_argument("--url", help="a service that runs already")
