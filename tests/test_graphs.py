@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import wave
+from itertools import pairwise
 from pathlib import Path
 
 import jiwer
+import numpy as np
 import pytest
 import webvtt
 
@@ -59,3 +63,39 @@ def test_mic_captions_without_a_microphone_says_so(tmp_path: Path) -> None:
     with pytest.raises(DeviceError) as caught:
         play("mic-captions", MIC="no such microphone", OUT=str(tmp_path / "a.vtt"))
     assert caught.value.code in ("device.not-found", "device.no-portaudio")
+
+
+def say(path: Path, text: str) -> None:
+    """Speak ``text`` into a sound file, with a second of silence around it."""
+    from streamer.tts.hibari import HibariVoice
+
+    voice = HibariVoice()
+    silence = np.zeros(voice.rate, np.float32)
+    spoken = [run.samples for run in voice.speak(text)]
+    sound = np.concatenate([silence, *spoken, silence])
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, voice.rate, 0, "NONE", ""))
+        file.writeframes((sound * 32767).astype("<i2").tobytes())
+
+
+def test_dictation_of_a_spoken_memo(tmp_path: Path) -> None:
+    pytest.importorskip("hibari")
+    out = tmp_path / "memo.txt"
+    say(tmp_path / "memo.wav", "The meeting is on Monday, comma, at noon. New line. Please come.")
+    play("dictation", SOURCE=str(tmp_path / "memo.wav"), PACE="fast", OUT=str(out))
+    lines = out.read_text().splitlines()
+    assert len(lines) == 2 and "comma" not in out.read_text().lower()
+    assert words(lines[0]).startswith("the meeting is on monday") and "," in lines[0]
+    assert words(lines[1]) == "please come"
+
+
+def test_meeting_captions(tmp_path: Path, sample: Path) -> None:
+    out = tmp_path / "meeting"
+    play("meeting-captions", SOURCE=str(sample), OUT=str(out), PARAGRAPH="0.8s")
+    text = out.with_suffix(".txt").read_text()
+    rows = [json.loads(row) for row in out.with_suffix(".jsonl").read_text().splitlines()]
+    pauses = [b["start"] - a["end"] for a, b in pairwise(rows)]
+    assert text.count("\n\n") == sum(pause >= 0.8 for pause in pauses)
+    assert jiwer.wer(words(REFERENCE), words(text)) <= 0.15
+    said = " ".join(caption.text for caption in webvtt.read(str(out.with_suffix(".vtt"))).captions)
+    assert words(said) == words(text)

@@ -61,14 +61,25 @@ class Srt:
 
 
 class PlainText:
-    """One final a line."""
+    """One final a line; line breaks within a final are kept.
+
+    With ``paragraph`` an empty line stands where nobody spoke for so many seconds.
+    """
 
     header = ""
     partials = False
 
+    def __init__(self, *, paragraph: float = 0.0) -> None:
+        self._paragraph = paragraph
+        self._last: float | None = None
+
     def record(self, transcript: Transcript, age: float) -> str:
-        text = " ".join(transcript.text.split())
-        return f"{text}\n" if text else ""
+        text = "\n".join(" ".join(line.split()) for line in transcript.text.split("\n"))
+        if not text:
+            return ""
+        pause = 0.0 if self._last is None else transcript.start - self._last
+        self._last = transcript.end
+        return ("\n" if self._paragraph and pause >= self._paragraph else "") + f"{text}\n"
 
 
 class JsonLines:

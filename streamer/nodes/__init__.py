@@ -27,6 +27,7 @@ KINDS = {
     "source.session": "streamer.nodes.session:SourceSession",
     "source.stdin": "streamer.nodes.source_stdin:SourceStdin",
     "source.text": "streamer.nodes.source_text:SourceText",
+    "text.dictation": "streamer.nodes.text_dictation:TextDictation",
     "tts.speak": "streamer.nodes.tts_speak:TtsSpeak",
     "turn.detector": "streamer.nodes.turn_detector:TurnDetectorNode",
     "vad.silero": "streamer.nodes.vad_silero:VadSilero",

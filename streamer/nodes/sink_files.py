@@ -12,6 +12,7 @@ from streamer.captions.formats import Format, JsonLines, PlainText, Srt, WebVtt
 from streamer.captions.output import RecordFile
 from streamer.graph import In, Node
 from streamer.graph.node import NodeConfig
+from streamer.graph.units import Seconds
 from streamer.packets import Transcript
 
 __all__ = ["SinkJsonl", "SinkSrt", "SinkText", "SinkWebvtt"]
@@ -79,8 +80,11 @@ class SinkText(_FileSink):
 
     kind = "sink.text"
 
+    class Config(_FileSink.Config):
+        paragraph: Seconds = Field(0.0, description="a pause that begins a paragraph; 0: none")
+
     def form(self) -> Format:
-        return PlainText()
+        return PlainText(paragraph=self.config.paragraph)
 
 
 class SinkJsonl(_FileSink):
