@@ -5,12 +5,12 @@ BIN = $(VENV)/bin
 SAMPLE ?= graphs/samples/austen.flac
 QUESTION ?= graphs/samples/question.flac
 
-.PHONY: captions assistant test test-slow lint install install-tts install-dev clean
+.PHONY: captions assistant test test-slow lint install install-assistant install-dev clean
 
 captions: install
 	$(BIN)/streamer run graphs/live-captions.yaml --set SOURCE=$(SAMPLE)
 
-assistant: install-tts
+assistant: install-assistant
 	$(BIN)/streamer run graphs/assistant.yaml --no-summary --set SOURCE=$(QUESTION)
 
 test: install-dev
@@ -20,7 +20,7 @@ test-slow: install-dev
 	$(BIN)/python -m pytest -m slow --timeout 1800
 
 install: $(VENV)/.installed
-install-tts: $(VENV)/.installed-tts
+install-assistant: $(VENV)/.installed-assistant
 install-dev: $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml
@@ -29,8 +29,8 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.installed-tts: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[tts]'
+$(VENV)/.installed-assistant: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[assistant]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
