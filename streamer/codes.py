@@ -234,6 +234,21 @@ EXPLANATIONS: dict[str, str] = {
         "The address of the collector, given by --otel or OTEL_EXPORTER_OTLP_ENDPOINT, is no "
         "http or https URL."
     ),
+    # -- recording and replay
+    "recording.exists": "Something is in the folder already. Record into a new one.",
+    "recording.edge": "`--record-edges` names an edge that the graph does not have.",
+    "recording.stopped": (
+        "The recording ended before the run: it has reached its limit, or the disk is full or too "
+        "slow. The run goes on, and the recording is whole up to there. Only a warning."
+    ),
+    "recording.bad": (
+        "The folder is not a recording, or it is damaged, or was made by plug-ins that are not "
+        "here. A recording that was cut off by a crash is no problem."
+    ),
+    "recording.differs": (
+        "The replay did not give what was recorded. The message names the first packet that "
+        "differs. Expected after a change of the code, or with other models or versions."
+    ),
     # -- streamer top
     "top.not-installed": "`streamer top` needs an extra: `pip install 'streamer[metrics]'`.",
     "top.unreachable": "No service answers at that address, or it wants a key.",

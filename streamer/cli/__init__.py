@@ -19,6 +19,7 @@ COMMANDS = {
     "captions": "Caption a file, standard input or the microphone.",
     "say": "Say a text through the loudspeaker or into a file.",
     "run": "Run a graph.",
+    "replay": "Run a recording again.",
     "serve": "Serve a graph over websockets.",
     "top": "Watch a running service.",
     "graph": "Check, draw and document graphs.",

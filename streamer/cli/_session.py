@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from rich.table import Table
 
 from streamer.errors import OutputError, StreamerError
 from streamer.graph import Engine, GraphPlan, Report, Source
+from streamer.graph.recording import Recording
+from streamer.graph.tape import TapedLoop
 from streamer.trace import write_chrome_trace
 from streamer.trace.summary import summarise
 
@@ -47,10 +50,11 @@ def run_plan(
     summary: bool = False,
     progress: bool = False,
     tracer: Tracer | None = None,
+    recording: Recording | None = None,
 ) -> None:
     """Run ``plan`` until it ends; Ctrl-C drains it, a second Ctrl-C aborts.
 
-    Utterances go to ``tracer`` as spans, if there is one.
+    Utterances go to ``tracer`` as spans and everything to ``recording``, if there is one.
 
     Errors that the graph survives are printed as they happen; the first fatal one is raised
     after everything else has drained. Messages go to standard error.
@@ -62,10 +66,14 @@ def run_plan(
         if isinstance(report.error, StreamerError):
             report.error.shown = True
 
-    engine = Engine(plan, on_report=show)
+    engine = Engine(plan, on_report=show, tape=recording)
+    loops = None if recording is None else partial(TapedLoop, recording.work)
     try:
-        asyncio.run(_traced(engine, tracer, _run(engine, console, progress)))
+        with asyncio.Runner(loop_factory=loops) as runner:
+            runner.run(_traced(engine, tracer, _run(engine, console, progress)))
     finally:
+        if recording is not None:
+            recording.close()
         if trace is not None:
             _write_trace(engine, trace)
         if summary:

@@ -31,7 +31,7 @@ class ChannelStats:
     senders_waiting: int
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     pass
 
 
@@ -49,6 +49,8 @@ class Channel:
         self.now_ns = now_ns
         self.on_data: Callable[[], None] = _nothing
         self.on_abandoned: Callable[[], None] = _nothing
+        self.on_lost: Callable[[Channel, Packet, str], None] = _nothing
+        """Told of every packet that is dropped, coalesced or stale."""
         self.closed = False
         self.abandoned = False
         self.generation = 0
@@ -91,6 +93,7 @@ class Channel:
                 self._late_seconds += packet.duration + packet.gap_seconds
                 self.dropped += 1
                 self.dropped_seconds += packet.duration
+                self.on_lost(self, packet, "dropped")
                 return True
             if policy == "error":
                 raise NodeError(
@@ -156,6 +159,9 @@ class Channel:
         self.generation = max(self.generation, generation)
         kept = deque(packet for packet in self._queue if not self._is_stale(packet))
         self.stale += len(self._queue) - len(kept)
+        for packet in self._queue:
+            if self._is_stale(packet):
+                self.on_lost(self, packet, "stale")
         self._queue = kept
         self._media = sum(packet.duration for packet in kept)
         self._make_room()
@@ -187,6 +193,7 @@ class Channel:
             return True
         if self._is_stale(packet):
             self.stale += 1
+            self.on_lost(self, packet, "stale")
             return True
         return False
 
@@ -230,6 +237,7 @@ class Channel:
         packet = self._pop()
         self.dropped += 1
         self.dropped_seconds += packet.duration
+        self.on_lost(self, packet, "dropped")
         self._pass_gap_on(packet.gap_items + 1, packet.gap_seconds + packet.duration)
 
     def _pass_gap_on(self, items: int, seconds: float) -> None:
@@ -248,6 +256,9 @@ class Channel:
             return
         kept = deque(packet for packet in self._queue if _coalesce_key(packet) != key)
         self.coalesced += len(self._queue) - len(kept)
+        for packet in self._queue:
+            if _coalesce_key(packet) == key:
+                self.on_lost(self, packet, "coalesced")
         self._queue = kept
         self._media = sum(packet.duration for packet in kept)
 

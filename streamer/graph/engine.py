@@ -14,6 +14,7 @@ from streamer.graph.packet import Flush, Interrupt
 from streamer.graph.plan import GraphPlan
 from streamer.graph.resources import Resources
 from streamer.graph.runner import Runner
+from streamer.graph.tape import Tape
 from streamer.graph.watchdog import watch
 from streamer.packets import Stamp
 from streamer.trace.recorder import Recorder
@@ -39,7 +40,7 @@ class Engine:
     ``resources`` are the engines shared with other sessions; without them the run has its own.
     ``local`` holds objects that belong to this session, for nodes to find in ``ctx.local``.
     ``on_report`` is called for every error, survived or not; ``on_arrival`` for every packet
-    that a sink has worked on.
+    that a sink has worked on. ``tape`` hears of everything that happens, for a recording.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Engine:
         recorder: Recorder | None = None,
         on_report: Callable[[Report], None] | None = None,
         on_arrival: Callable[[Any, Stamp], None] | None = None,
+        tape: Tape | None = None,
     ) -> None:
         self.plan = plan
         self.session = session
@@ -65,6 +67,7 @@ class Engine:
         self.local = local or {}
         self._shared = resources
         self.resources = resources or Resources()
+        self.tape = tape
         self._on_report = on_report
         self.on_arrival = on_arrival
         self._clock: Callable[[], float] = lambda: 0.0
@@ -112,11 +115,14 @@ class Engine:
         for runner in self.runners.values():
             runner.stop()
 
-    def interrupt(self) -> int:
+    def interrupt(self, by: str = "") -> int:
         """Raise the generation: every edge drops interruptible packets of older ones, at once.
 
-        Returns the new generation. Nodes hear of it through ``on_interrupt``, ahead of any data.
+        ``by``: the node that does it. Returns the new generation. Nodes hear of it through
+        ``on_interrupt``, ahead of any data.
         """
+        if self.tape is not None:
+            self.tape.signal("interrupt", by)
         self.generation += 1
         self.paused = False
         for channel in self.channels:
@@ -127,6 +133,8 @@ class Engine:
 
     def flush(self) -> None:
         """Tell every node to throw away what it has buffered."""
+        if self.tape is not None:
+            self.tape.signal("flush", "")
         for runner in self.runners.values():
             runner.inbox.signal(Flush())
 
@@ -142,6 +150,10 @@ class Engine:
 
     def _wire(self) -> None:
         self.channels = [Channel(edge, self.now_ns) for edge in self.plan.edges]
+        if self.tape is not None:
+            self.tape.attach(self)
+            for channel in self.channels:
+                channel.on_lost = self.tape.lost
         for name, node in self.plan.nodes.items():
             ins = [c for c in self.channels if c.edge.target == name]
             outs = [c for c in self.channels if c.edge.source == name]

@@ -92,6 +92,12 @@ class Node:
     class Config(NodeConfig):
         pass
 
+    outside: ClassVar[bool] = False
+    """Whether its packets come of more than its inputs: a device, the network, the time of day.
+
+    A replay sends what such a node sent when it was recorded, and does not run it.
+    """
+
     ctx: Context
 
     def __init__(self, config: Any = None) -> None:
@@ -141,6 +147,7 @@ class Node:
 class Source(Node):
     """A node without inputs that produces until it ends or ``ctx.stopping`` is set."""
 
+    outside = True
     live: ClassVar[bool] = False
     """Whether it cannot be held back, like a microphone: its edges must drop, not block."""
 

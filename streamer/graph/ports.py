@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from streamer.packets import Stamp
 
-__all__ = ["In", "Out", "PortSpec", "accepts", "ports_of"]
+__all__ = ["In", "Out", "PortSpec", "accepts", "members", "ports_of"]
 
 T = TypeVar("T")
 
@@ -69,19 +69,20 @@ class PortSpec:
 
     @property
     def type_name(self) -> str:
-        return " | ".join(t.__name__ for t in _members(self.type))
+        return " | ".join(t.__name__ for t in members(self.type))
 
 
-def _members(tp: Any) -> tuple[type, ...]:
+def members(tp: Any) -> tuple[type, ...]:
+    """The classes of a union, or the one class."""
     if isinstance(tp, types.UnionType) or typing.get_origin(tp) is typing.Union:
-        return tuple(m for arg in typing.get_args(tp) for m in _members(arg))
+        return tuple(m for arg in typing.get_args(tp) for m in members(arg))
     return (object if tp is Any else typing.get_origin(tp) or tp,)
 
 
 def accepts(taker: Any, giver: Any) -> bool:
     """Whether every value of type ``giver`` may enter a port of type ``taker``."""
     return all(
-        any(issubclass(given, taken) for taken in _members(taker)) for given in _members(giver)
+        any(issubclass(given, taken) for taken in members(taker)) for given in members(giver)
     )
 
 

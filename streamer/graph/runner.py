@@ -43,7 +43,8 @@ class Runner:
         self.local = engine.local
         self.log = logging.getLogger(f"streamer.node.{plan.name}")
         self.stopping = asyncio.Event()
-        self.inbox = Inbox(ins)
+        self._tape = engine.tape
+        self.inbox = Inbox(ins) if engine.tape is None else engine.tape.inbox(plan.name, ins)
         self.failed: StreamerError | None = None
         self.ended = False
         self.position = 0.0
@@ -112,10 +113,12 @@ class Runner:
         self._engine.report(self.name, error, self._stamp)
 
     async def mark(self, mark: str) -> None:
+        if self._tape is not None:
+            self._tape.sent(self.name, "", mark, self._stamp)
         await self._send(self._all_outs, Mark(mark), self._stamp)
 
     async def interrupt(self) -> int:
-        return self._engine.interrupt()
+        return self._engine.interrupt(self.name)
 
     @property
     def paused(self) -> bool:
@@ -245,6 +248,8 @@ class Runner:
         if stamp is None:
             stamp = self._stamp
         self.position = stamp.seconds
+        if self._tape is not None:
+            self._tape.sent(self.name, spec.name, value, stamp)
         await self._send(self._outs.get(spec.name, ()), value, stamp)
 
     async def _send(self, channels: Sequence[Channel], value: Any, stamp: Stamp) -> None:
@@ -310,6 +315,8 @@ class Runner:
             await self._release()
         finally:
             self.ended = True
+            if self._tape is not None:
+                self._tape.ended(self.name)
             for channel in self._all_outs:
                 channel.close()
             for channel in self.inbox.channels:

@@ -10,9 +10,9 @@ from typing import Any
 from streamer.graph.problems import Problem, suggest
 from streamer.graph.yaml import Document, Path
 
-__all__ = ["substitute"]
+__all__ = ["VARIABLE", "substitute", "typed"]
 
-_VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*))?\}")
+VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*))?\}")
 
 
 def substitute(document: Document, values: Mapping[str, str], used: set[str]) -> list[Problem]:
@@ -58,12 +58,12 @@ def _walk(
         problems.append(document.problem(path, "graph.unknown-variable", reason, hint))
         return ""
 
-    whole = _VARIABLE.fullmatch(node)
-    text = _VARIABLE.sub(replace, node)
-    return _typed(text) if whole and whole.group(1) else text
+    whole = VARIABLE.fullmatch(node)
+    text = VARIABLE.sub(replace, node)
+    return typed(text) if whole and whole.group(1) else text
 
 
-def _typed(text: str) -> str | int | float:
+def typed(text: str) -> str | int | float:
     """A number where that loses nothing; the settings' own types do the rest."""
     for kind in (int, float):
         try:

@@ -28,6 +28,7 @@ class BrainRules(Node):
     """
 
     kind = "brain.rules"
+    outside = True
     turn: In[UserTurn]
     reply: Out[ReplyText]
 

@@ -18,6 +18,7 @@ class SinkSpeaker(PlayingSink):
     """
 
     kind = "sink.speaker"
+    outside = True
 
     class Config(NodeConfig):
         device: int | str | None = None

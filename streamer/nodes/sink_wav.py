@@ -27,6 +27,7 @@ class SinkWav(PlayingSink):
     """
 
     kind = "sink.wav"
+    outside = True
 
     class Config(NodeConfig):
         path: str
