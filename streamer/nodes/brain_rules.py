@@ -104,6 +104,8 @@ def _call(action: HttpAction, values: dict[str, str]) -> str:
         with urllib.request.urlopen(request, timeout=action.timeout) as answer:
             return str(answer.read(LONGEST_RESULT).decode("utf-8", "replace")).strip()
     except (OSError, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise OutputError(
             f"{url} could not be called: {error}.",
             code="brain.action",
