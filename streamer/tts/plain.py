@@ -17,6 +17,9 @@ _MAIL = re.compile(r"\b([\w.+-]+)@([\w-]+(?:\.[\w-]+)+)\b")
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,80}>")
 _PRICE = re.compile(r"(?<![€£$\d.,])(\d+(?:[.,]\d+)*)\s?([€£])(?!\s?\d)")
 _MINUS = re.compile(r"(?<![\w.)\]])[-−](?=[$€£]?\d)")
+_ENDLESS = re.compile(r"\d[\d,]{17,}")
+_RUN_ON = re.compile(r"(\S{40})(?=\S{10})")
+"""The time a voice takes for one word grows with the square of its length."""
 _NUMBER = re.compile(r"(?<!\S)#(?=\d)")
 _JOINED = re.compile(r"(?<=[^\W_])_(?=[^\W_])")
 _SIGNS = re.compile(
@@ -45,10 +48,12 @@ class PlainText:
         text = _TAG.sub(" ", text)
         text = _MAIL.sub(lambda m: f"{_dotted(m[1])} at {_dotted(m[2])}", text)
         text = _ADDRESS.sub(lambda m: _dotted(m[1].removeprefix("www.")), text)
+        text = _ENDLESS.sub(lambda m: " ".join(m[0].replace(",", "")), text)
         text = _NUMBER.sub("number ", text)
         text = _SIGNS.sub("", _JOINED.sub(" ", text))
         text = _MINUS.sub("minus ", _PRICE.sub(r"\2\1", text))
         text = "".join(c if _readable(c) else " " for c in text)
+        text = _RUN_ON.sub(r"\1 ", text)
         text = " ".join(text.split())
         return text if _SPOKEN.search(text) else ""
 

@@ -21,6 +21,8 @@ from streamer.tts.plain import PlainText
         ("Café für 5 €", "Café für €5"),
         ("€5 £3, 1,250.50€ (3 £).", "€5 £3, €1,250.50 (£3)."),
         ("-3.2 or −5, not 10-20 or a-1", "minus 3.2 or minus 5, not 10-20 or a-1"),
+        ("a@" * 40, "a@" * 20 + " " + "a@" * 20),
+        ("No. " + "12" * 10, "No. " + "1 2 " * 9 + "1 2"),
         ("We are #1 in C#.", "We are number 1 in C#."),
         ("Call _my_ snake_case #tag", "Call my snake case tag"),
         ("你好", ""),
