@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 
 from streamer.graph import Engine, virtual
 from streamer.graph.build import load_graph
 from streamer.nodes import registry
+from streamer.packets import Samples
 
 pytest.importorskip("hibari")
 from tools import bench_assistant as bench  # noqa: E402
@@ -110,3 +112,50 @@ def test_a_nod_lets_the_answer_go_on_to_its_end() -> None:
     engine = virtual.run(bench.play(script))
     assert states[0] == "start" and states[-1] == "done" and "interrupted" not in states
     assert engine.generation == 0
+
+
+async def echo(stage: Stage, response: Samples) -> None:
+    """The room: what the loudspeaker plays comes back to the microphone."""
+    resampler, done, at = soxr.ResampleStream(24000, bench.RATE, 1, "float32"), 0, 0
+    while not stage.over:
+        await stage.until(lambda done=done: len(stage.sound) > done or stage.over, 1e6)
+        for _, frame in stage.sound[done:]:
+            block = resampler.resample_chunk(frame.samples[:, 0])
+            if at < stage.position - bench.RATE // 10:
+                at = stage.position + bench.CHUNK
+            if len(block):
+                stage.saying.append((at, np.convolve(block, response).astype(np.float32)))
+                at += len(block)
+        done = len(stage.sound)
+
+
+def test_it_does_not_hear_itself_and_hears_the_person(tmp_path: Path) -> None:
+    """The live graph in a room that gives its voice back as loud as the person's."""
+    pytest.importorskip("livekit")
+    rng = np.random.default_rng(3)
+    tail = rng.normal(size=3200) * 10 ** (-3 * np.arange(3200) / 3200)
+    response = np.concatenate([np.zeros(640), [1.0], 0.2 * tail]).astype(np.float32)
+    response *= 1.0 / np.sqrt((response**2).sum())
+    gaps: list[float] = []
+
+    async def script(stage: Stage, engine: Engine) -> None:
+        room = asyncio.create_task(echo(stage, response))
+        await asyncio.sleep(0.5)
+        stage.say(bench.speech(bench.LONG))
+        assert await stage.until(lambda: stage.state(0, "done") is not None, 40)
+        times = [when for when, _ in stage.sound]
+        gaps.extend(b - a for a, b in zip(times, times[1:], strict=False) if b - a > 0.1)
+        assert [turn.text for _, turn in stage.turns] == ["What can you do?"]
+        stage.say(bench.speech(bench.LONG))
+        assert await stage.until(lambda: stage.state(1, "start") is not None, 10)
+        await asyncio.sleep(3)
+        stage.say(bench.speech("Wait, what time is it?"))
+        assert await stage.until(lambda: stage.state(1, "interrupted") is not None, 10)
+        assert await stage.until(lambda: stage.state(2, "done") is not None, 20)
+        assert "time is it" in stage.turns[2][1].text
+        stage.over = True
+        stage.news.set()
+        await room
+
+    virtual.run(bench.play(script, graph="assistant-live"))
+    assert len(gaps) <= 1, "it may stop once to listen, before the canceller has converged"

@@ -194,27 +194,29 @@ class Tap(Node):
         self._note(self.ctx.local["stage"].sound, sound)
 
 
-def assistant(stage: Stage, out: str = os.devnull) -> Engine:
-    """The shipped graph with the person in front and the tap behind."""
-    graph = YAML(typ="safe").load((ROOT / "graphs" / "assistant.yaml").read_text())
-    nodes = graph["nodes"]
-    nodes["source"] = {"use": "bench.person"}
-    nodes["speaker"]["path"] = out
+def assistant(stage: Stage, out: str, graph: str) -> Engine:
+    """A shipped graph with the person in front and the tap behind."""
+    data = YAML(typ="safe").load((ROOT / "graphs" / f"{graph}.yaml").read_text())
+    nodes = data["nodes"]
+    nodes["mic" if "mic" in nodes else "source"] = {"use": "bench.person"}
+    nodes["speaker"] = {"use": "sink.wav", "in": "tts", "path": out}
     taps = {"turn": "turn", "reply": "brain", "spoken": "tts", "played": "speaker.played"}
     nodes["timeline"] = {"use": "bench.tap", "in": {**taps, "sound": "speaker.reference"}}
     here = "tools.bench_assistant"
     kinds = {"bench.person": f"{here}:Person", "bench.tap": f"{here}:Tap"}
-    plan = load_text(json.dumps(graph), "assistant", Registry({**KINDS, **kinds}), variables={})
+    plan = load_text(json.dumps(data), graph, Registry({**KINDS, **kinds}), variables={})
     return Engine(plan, local={"stage": stage})
 
 
 def play(
-    script: Callable[[Stage, Engine], Awaitable[None]], out: str = os.devnull
+    script: Callable[[Stage, Engine], Awaitable[None]],
+    out: str = os.devnull,
+    graph: str = "assistant",
 ) -> Coroutine[Any, Any, Engine]:
     """Run the assistant while ``script`` talks to it."""
     voice()
     stage = Stage()
-    return _play(script, stage, assistant(stage, out))
+    return _play(script, stage, assistant(stage, out, graph))
 
 
 async def _play(
