@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
-
 from streamer.captions.formats import transcript_record
 from streamer.errors import InputError
 from streamer.nodes.session import Delivery
@@ -23,12 +21,14 @@ def parse_object(text: str, *, max_depth: int) -> dict[str, Any]:
     brackets = text.count("[") + text.count("{")
     if brackets + text.count(",") > MAX_VALUES:
         raise _bad(f"it holds more than {MAX_VALUES} values")
-    if brackets > max_depth and _depth(text) > max_depth:
-        raise _bad(f"it nests deeper than {max_depth}")
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise _bad("it is not JSON") from None
+    except RecursionError:
+        raise _bad(f"it nests deeper than {max_depth}") from None
+    if brackets > max_depth and _deeper(value, max_depth):
+        raise _bad(f"it nests deeper than {max_depth}")
     if not isinstance(value, dict):
         raise _bad("it is not a JSON object")
     if "\\u" in text:
@@ -39,13 +39,12 @@ def parse_object(text: str, *, max_depth: int) -> dict[str, Any]:
     return value
 
 
-def _depth(text: str) -> int:
-    """How deep brackets nest, those in strings counted too."""
-    codes = np.frombuffer(text.encode(errors="replace"), np.uint8)
-    # [ and { open, ] and } close: they differ in bit 5 alone, and no other character matches.
-    folded = codes | 0x20
-    steps = (folded == ord("{")).astype(np.int32) - (folded == ord("}"))
-    return int(np.cumsum(steps).max(initial=0))
+def _deeper(value: Any, depth: int) -> bool:
+    """Whether ``value`` nests deeper than ``depth``; looks no deeper than that."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return depth == 0 or any(_deeper(part, depth - 1) for part in inner)
 
 
 def _bad(why: str) -> InputError:

@@ -180,7 +180,7 @@ class Native:
     async def _read_start(self, client: Client, sessions: Sessions) -> Start | None:
         socket = client.socket
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(wait := min(10.0, sessions.limits.idle)):
                 first = await socket.recv()
             if isinstance(first, bytes):
                 raise InputError("Audio came before the start message.", code="serve.no-start")
@@ -191,7 +191,7 @@ class Native:
                 )
             return start
         except TimeoutError:
-            late = InputError("No start message came within 10 s.", code="serve.no-start")
+            late = InputError(f"No start message came within {wait:g} s.", code="serve.no-start")
             await _fail(socket, late)
         except ValidationError as error:
             await _fail(socket, _unfit("start", error))
