@@ -396,6 +396,9 @@ def soak(turns: int) -> list[list[Any]]:
     ages: list[float] = []
     bad: list[int] = []
     asked: list[int] = []
+    for text in QUESTIONS:
+        for pitch in PITCHES:
+            speech(text, pitch)
 
     async def script(stage: Stage, engine: Engine) -> None:
         rng = random.Random(11)
@@ -419,8 +422,8 @@ def soak(turns: int) -> list[list[Any]]:
             b - a != 1 for a, b in zip(asked, asked[1:], strict=False)), 0),
         _row("soak: memory, last tenth less third tenth (MB)",
              float(np.median(late) - np.median(early)), 5),
-        _row("soak: threads, last less third tenth", max(threads[-tenth:]) - max(
-            threads[2 * tenth : 3 * tenth]), 0),
+        _row("soak: threads, last less third tenth",
+             max(threads[-tenth:]) - max(threads[2 * tenth : 3 * tenth]), 0),
         _row("soak: oldest packet between turns, last tenth (ms)",
              max(ages[-tenth:]) * 1000, 50),
     ]  # fmt: skip

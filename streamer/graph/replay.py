@@ -92,11 +92,16 @@ class Replay(Tape):
         """The first of each output, in order of time."""
         self._compared = self._recorded_outputs(outside)
         self._steps = {name: self._steps_of(name) for name in plan.nodes}
+        newest = (int(steps["ns"][-1]) for steps in self._steps.values() if len(steps))
+        # Work that was under way when a recording was cut off is done behind all that it holds.
+        self._rest = 0 if self.about["ended"] else max(events[-1]["ns"], *newest) + 1
 
     def run(self) -> Engine:
         """Run to the end; :attr:`differences` then says what was not the same."""
         engine = Engine(self.plan, tape=self, on_report=lambda report: None)
-        with asyncio.Runner(loop_factory=lambda: _Loop(self._begin, self._work)) as runner:
+        with asyncio.Runner(
+            loop_factory=lambda: _Loop(self._begin, self._work, self._rest)
+        ) as runner:
             runner.run(self._run(engine))
         if self.about["ended"]:
             for (node, port), rows in self._compared.items():
@@ -222,10 +227,10 @@ async def _until(ns: int) -> None:
 class _Loop(VirtualLoop):
     """Starts at the recorded time; work on other threads is done when it was done then."""
 
-    def __init__(self, begin: int, work: dict[tuple[str, int], int]) -> None:
+    def __init__(self, begin: int, work: dict[tuple[str, int], int], rest: int) -> None:
         super().__init__()
         self.advance(begin / 1e9 - self.time())
-        self._work = work
+        self._work, self._rest = work, rest
         self._started: Counter[str] = Counter()
 
     def run_in_executor(  # type: ignore[override]
@@ -235,12 +240,13 @@ class _Loop(VirtualLoop):
         key = (name, self._started[name])
         self._started[name] += 1
         inner = super().run_in_executor(executor, func, *args)
-        if key not in self._work:
+        ns = self._work.get(key, self._rest)
+        if not ns or func is _batch:
             return inner
         outer: asyncio.Future[T] = self.create_future()
 
         def done(_: Any) -> None:
-            self.call_at(self._work[key] / 1e9, settle)
+            self.call_at(ns / 1e9, settle)
 
         def settle() -> None:
             if outer.done():
