@@ -15,7 +15,7 @@ from typing import Any
 
 import onnxruntime as ort
 
-__all__ = ["open_optimised"]
+__all__ = ["as_onnx", "open_optimised"]
 
 _IF_BODIES = (7, 1, 5, 6)
 """Fields of onnx.proto: ModelProto.graph, GraphProto.node, NodeProto.attribute, .g."""
@@ -25,6 +25,11 @@ _NAME = b"\x12\x01g"
 
 def open_optimised(path: Path, options: Any) -> Any:
     """An inference session for the ``.ort`` file ``path``; raises what ONNX Runtime raises."""
+    return ort.InferenceSession(as_onnx(path), options, providers=["CPUExecutionProvider"])
+
+
+def as_onnx(path: Path) -> bytes:
+    """The graph of the ``.ort`` file ``path``, not optimised, as ONNX."""
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "model.onnx"
         plain = ort.SessionOptions()
@@ -33,8 +38,7 @@ def open_optimised(path: Path, options: Any) -> Any:
         plain.optimized_model_filepath = str(written)
         plain.add_session_config_entry("session.save_model_format", "ONNX")
         ort.InferenceSession(str(path), plain, providers=["CPUExecutionProvider"])
-        model = _rewrite(written.read_bytes(), _IF_BODIES, lambda graph: bytes(graph) + _NAME)
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return _rewrite(written.read_bytes(), _IF_BODIES, lambda graph: bytes(graph) + _NAME)
 
 
 def _rewrite(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from streamer.audio._device_stream import DeviceStream
 from streamer.audio.devices import find_device, load_backend
 from streamer.audio.samples import clean
 from streamer.errors import DeviceError
@@ -21,7 +22,7 @@ _SILENT_AFTER = 1.0
 _CHECK = 0.25
 
 
-class Microphone:
+class Microphone(DeviceStream):
     """One open input device.
 
     ``device``: index, part of a name, or None for the default. ``rate`` in Hz, None for the
@@ -40,20 +41,16 @@ class Microphone:
         backlog: float = 2.0,
         backend: Any = None,
     ) -> None:
+        super().__init__(backend)
         self.rate = rate or 0
         self.channels = channels
         self.chunk = chunk
         self.name = ""
         self._wanted = device
-        self._backend = backend
         self._ring: deque[tuple[AudioFrame, int]] = deque(maxlen=max(1, round(backlog / chunk)))
-        self._ready = asyncio.Event()
-        self._stream: Any = None
-        self._finished = False
         self._position = 0
         self._expected_adc = 0.0
         self._heard = 0.0
-        self._loop: asyncio.AbstractEventLoop
 
     async def open(self) -> None:
         """Open and start the device.
@@ -96,7 +93,7 @@ class Microphone:
         what was captured before is given out first.
         """
         while not self._ring:
-            self._ready.clear()
+            self._news.clear()
             if self._ring:
                 break
             if self._gone():
@@ -108,13 +105,8 @@ class Microphone:
                 )
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CHECK):
-                    await self._ready.wait()
+                    await self._news.wait()
         return self._ring.popleft()
-
-    async def close(self) -> None:
-        """Stop and release the device; may be called twice."""
-        if self._stream is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _gone(self) -> bool:
         if self._finished or self._loop.time() - self._heard > _SILENT_AFTER:
@@ -123,12 +115,6 @@ class Microphone:
             return not self._stream.active
         except self._backend.PortAudioError:
             return True
-
-    def _close(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            with contextlib.suppress(self._backend.PortAudioError):
-                stream.close()
 
     # -- on PortAudio's thread ---------------------------------------------------------------
 
@@ -146,11 +132,3 @@ class Microphone:
         age = max(0.0, time_info.currentTime - self._expected_adc) if adc else 0.0
         self._ring.append((frame, int((now - age) * 1e9)))
         self._wake()
-
-    def _on_finished(self) -> None:
-        self._finished = True
-        self._wake()
-
-    def _wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has been closed
-            self._loop.call_soon_threadsafe(self._ready.set)

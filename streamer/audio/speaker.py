@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import soxr
 
+from streamer.audio._device_stream import DeviceStream
 from streamer.audio.devices import Device, find_device, load_backend
 from streamer.errors import DeviceError
 from streamer.packets import Samples
@@ -22,7 +23,7 @@ _SILENT_AFTER = 1.0
 """Seconds without a callback after which the device counts as lost."""
 
 
-class Speaker:
+class Speaker(DeviceStream):
     """One open output device that takes ``rate`` Hz, mono on all its channels.
 
     A device that does not know the rate is opened at its own, and the sound converted.
@@ -38,21 +39,18 @@ class Speaker:
         ahead: float = 0.04,
         backend: Any = None,
     ) -> None:
+        super().__init__(backend)
         self.rate = rate
         self.name = ""
         self.underruns = 0
         """How often the ring ran empty in the middle of a sound."""
-        self._wanted, self._backend = device, backend
+        self._wanted = device
         self._ahead, self._limit, self._device_rate = ahead, 0, rate
         self._converter: Any = None
         self._lock = threading.Lock()
         self._ring = np.zeros(0, np.float32)
         self._flowing = False
-        self._room = asyncio.Event()
-        self._finished = False
-        self._stream: Any = None
         self._called = 0.0
-        self._loop: asyncio.AbstractEventLoop
 
     async def open(self) -> None:
         """Raises DeviceError: ``device.no-portaudio``, ``device.not-found``, ``device.busy``."""
@@ -111,7 +109,7 @@ class Speaker:
     async def drain(self, left: int = 0) -> None:
         """Wait until at most ``left`` samples are still to be played."""
         while True:
-            self._room.clear()
+            self._news.clear()
             if self._ring.shape[0] <= left:
                 return
             if self._finished or self._loop.time() - self._called > _SILENT_AFTER:
@@ -123,7 +121,7 @@ class Speaker:
                 )
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.25):
-                    await self._room.wait()
+                    await self._news.wait()
 
     def silence(self) -> int:
         """Forget what has not been played; returns how many samples that were."""
@@ -134,7 +132,7 @@ class Speaker:
             rest = self._ring[:fade] * np.linspace(1, 0, min(fade, self._ring.shape[0]), dtype="f4")
             dropped = self._ring.shape[0]
             self._ring, self._flowing = rest.astype(np.float32), False
-        self._room.set()
+        self._news.set()
         return dropped * self.rate // self._device_rate
 
     def pause(self) -> None:
@@ -145,17 +143,6 @@ class Speaker:
             with self._lock:
                 self._ring = np.concatenate([self._ring, tail])
         self._flowing = False
-
-    async def close(self) -> None:
-        """Stop and release the device; may be called twice."""
-        if self._stream is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._close)
-
-    def _close(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            with contextlib.suppress(self._backend.PortAudioError):
-                stream.close()
 
     # -- on PortAudio's thread ---------------------------------------------------------------
 
@@ -168,11 +155,3 @@ class Speaker:
         outdata[: sound.shape[0]] = sound[:, None]
         self._called = self._loop.time()
         self._wake()
-
-    def _on_finished(self) -> None:
-        self._finished = True
-        self._wake()
-
-    def _wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has been closed
-            self._loop.call_soon_threadsafe(self._room.set)

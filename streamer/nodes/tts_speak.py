@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydantic import Field, model_validator
 from streamer.errors import StreamerError
 from streamer.graph import In, Node, NodeConfig, Out
 from streamer.graph.units import Seconds
-from streamer.packets import ReplyText, SpokenAudio
+from streamer.packets import ReplyText, SpokenAudio, Word
 from streamer.tts.clauses import ClauseCutter
 from streamer.tts.plain import PlainText
 from streamer.tts.voice import Run, Voice
@@ -31,7 +32,7 @@ class TtsSpeak(Node):
     """Cuts the text into clauses and speaks each as soon as it is complete.
 
     The next clause is made while this one plays; how far ahead is the `queue` of the edge behind
-    (2 s of speech unless it says otherwise). An interruption ends everything at once. A clause
+    (0.4 s of speech unless it says otherwise). An interruption ends everything at once. A clause
     that the voice cannot say is reported, and the next one is tried.
     """
 
@@ -143,8 +144,8 @@ class TtsSpeak(Node):
         await self.audio.send(packet)
 
 
-def _later(word: Any, seconds: float) -> Any:
-    return type(word)(word.text, word.start + seconds, word.end + seconds, word.confidence)
+def _later(word: Word, seconds: float) -> Word:
+    return replace(word, start=word.start + seconds, end=word.end + seconds)
 
 
 async def _abandon(work: asyncio.Future[Run | None], call: Any, runs: Any) -> None:

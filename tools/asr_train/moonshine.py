@@ -9,7 +9,6 @@ do without the future. ``targets`` gives what Moonshine itself makes of the audi
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,26 +18,17 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from streamer.asr._ort_format import as_onnx
 from streamer.asr.conformer import ConformerTransducer
+from streamer.ort import session_options
 
-__all__ = ["Teacher", "initialise", "read_encoder"]
+__all__ = ["Teacher", "initialise"]
 
 Array = NDArray[np.float32]
 HOP, CENTRE = 640, 560
 """Samples between our frames, and the middle of what the first one sees."""
 THEIR_HOP, THEIR_CENTRE = 384, 447
 STEM = "/Transpose_output_0"
-
-
-def read_encoder(path: Path) -> onnx.ModelProto:
-    """The ONNX graph inside an ``.ort`` file, not optimised."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = ort.SessionOptions()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.optimized_model_filepath = str(Path(folder) / "encoder.onnx")
-        options.add_session_config_entry("session.save_model_format", "ONNX")
-        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        return onnx.load(options.optimized_model_filepath)
 
 
 def _weights(model: onnx.ModelProto) -> dict[str, Array]:
@@ -74,7 +64,7 @@ def _half_split(weight: Array, heads: int, rotary: int) -> Array:
 
 def initialise(model: ConformerTransducer, encoder: Path) -> None:
     """Copy attention, feed-forward and norms from Moonshine base's ``encoder_model.ort``."""
-    config, w = model.config, _weights(read_encoder(encoder))
+    config, w = model.config, _weights(onnx.load_from_string(as_onnx(encoder)))
     with torch.no_grad():
         for i, block in enumerate(model.encoder.blocks):
             at = f"layers.{i}."
@@ -100,14 +90,12 @@ class Teacher:
     """Runs Moonshine's encoder and resamples its frames to ours."""
 
     def __init__(self, encoder: Path, threads: int = 1) -> None:
-        model = read_encoder(encoder)
+        model = onnx.load_from_string(as_onnx(encoder))
         last = model.graph.output[0].name
         model.graph.output.extend([onnx.helper.make_empty_tensor_value_info(STEM)])
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
         self._outputs = [STEM, last]
         self._session = ort.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            model.SerializeToString(), session_options(threads), providers=["CPUExecutionProvider"]
         )
 
     def targets(self, samples: Array, frames: int) -> Array:
