@@ -5,7 +5,8 @@
 
 Writes encoder.onnx, decoder.onnx, joiner.onnx, tokens.txt and bpe.model; ``--int8`` also
 *.int8.onnx. ``--package`` writes what ships: the int8 encoder, decoder and joiner in fp32 (they
-are small), and the averaged weights in half precision, from which all else can be made again.
+are small), and the averaged weights in half precision, the largest matrices as int8, from which
+all else can be made again.
 Batch and chunk are dynamic: one file serves every chunk size. The metadata name one chunk,
 which is the one that sherpa-onnx uses; export again with another ``--chunk`` for another.
 The tensors are described in docs/asr-onnx-contract.md.
@@ -28,6 +29,8 @@ from streamer.asr.conformer import CHUNKS, ConformerConfig, ConformerTransducer,
 
 OPSET = 17
 FRAME_MS = 80
+PACKED_FROM = 600_000
+"""Numbers in a matrix that ships as int8: those of the feed-forward layers."""
 
 
 class EncoderExport(nn.Module):
@@ -223,6 +226,17 @@ def export(model: ConformerTransducer, out: Path, chunk: int, int8: bool) -> lis
     return made
 
 
+def packed(weight: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    """Half precision; the largest matrices as int8 with a scale for each row."""
+    if not weight.is_floating_point():
+        return weight
+    if weight.ndim < 2 or weight.numel() < PACKED_FROM:
+        return weight.half()
+    axes = tuple(range(1, weight.ndim))
+    scale = (weight.abs().amax(axes, keepdim=True) / 127).clamp(min=1e-8)
+    return (weight / scale).round().to(torch.int8), scale
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
@@ -248,12 +262,10 @@ def main() -> None:
         dropped = ("encoder.onnx", "decoder.int8.onnx", "joiner.int8.onnx")
         for name in dropped:
             (args.out / name).unlink()
-        weights = {
-            k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()
-        }
-        half = args.out / "checkpoint.pt"
-        torch.save({"config": model.config.as_dict(), "model": weights}, half)
-        made = [p for p in made if p.name not in dropped] + [half]
+        weights = {name: packed(value) for name, value in model.state_dict().items()}
+        small = args.out / "checkpoint.pt"
+        torch.save({"config": model.config.as_dict(), "model": weights}, small)
+        made = [p for p in made if p.name not in dropped] + [small]
     for path in made:
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     for name in ("tokens.txt", "bpe.model"):

@@ -248,11 +248,14 @@ class ConformerTransducer(nn.Module):
 
     @classmethod
     def from_checkpoint(cls, path: str) -> ConformerTransducer:
-        """Build a model from ``{"config": ..., "model": ...}`` as the trainer writes it."""
+        """Build a model from ``{"config": ..., "model": ...}`` as the trainer writes it.
+
+        A weight may be packed: a pair of int8 values and a scale for each row.
+        """
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
             model = cls(ConformerConfig(**saved["config"]))
-            model.load_state_dict({k: v.float() for k, v in saved["model"].items()})
+            model.load_state_dict({k: _unpacked(v) for k, v in saved["model"].items()})
         except (OSError, KeyError, TypeError, RuntimeError) as error:
             raise ModelError(
                 f"{path} is not a checkpoint of this model: {error}",
@@ -260,3 +263,9 @@ class ConformerTransducer(nn.Module):
                 hint="Use a file that tools/train_asr.py wrote.",
             ) from error
         return model.eval()
+
+
+def _unpacked(weight: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    if isinstance(weight, tuple):
+        return weight[0].float() * weight[1].float()
+    return weight.float()

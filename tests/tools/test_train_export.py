@@ -14,7 +14,7 @@ pytest.importorskip("onnx")
 from streamer.asr.conformer import CHUNKS, ConformerConfig, ConformerTransducer  # noqa: E402
 from streamer.asr.features import LOG_FLOOR, log_mel  # noqa: E402
 from tools.asr_train.scoring import transducer_greedy  # noqa: E402
-from tools.export_onnx import export  # noqa: E402
+from tools.export_onnx import export, packed  # noqa: E402
 
 SMALL = ConformerConfig(
     vocab=30,
@@ -146,3 +146,23 @@ def test_sherpa_onnx_gives_the_same_tokens(model: ConformerTransducer, folder: P
         encoded, _, lengths = model.encoder(x, torch.tensor([x.size(1)]), 8)
         ours = transducer_greedy(model, encoded, lengths, max_symbols=10)[0]
     assert [t.strip() for t in theirs] == [f"t{i}" for i in ours]
+
+
+def test_a_packed_checkpoint_is_the_model_again(tmp_path: Path) -> None:
+    wide = ConformerTransducer(
+        ConformerConfig(
+            vocab=30, channels=8, dim=32, hidden=20_000, heads=4, blocks=1, left=16, rotary=8
+        )
+    ).eval()
+    state = {name: packed(value) for name, value in wide.state_dict().items()}
+    pairs = [name for name, value in state.items() if isinstance(value, tuple)]
+    assert sorted(pairs) == [
+        f"encoder.blocks.0.feed_forward.{end}.weight" for end in ("down", "up")
+    ]
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"config": wide.config.as_dict(), "model": state}, path)
+    again = ConformerTransducer.from_checkpoint(str(path))
+    for name, value in wide.state_dict().items():
+        if value.is_floating_point():
+            step = value.abs().max() / (127 if name in pairs else 1024)
+            assert (again.state_dict()[name] - value).abs().max() <= step, name
