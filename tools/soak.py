@@ -4,8 +4,8 @@
     soak.py --graph graphs/serve-transducer.yaml --sessions 32 --minutes 60
     soak.py --sessions 4 --minutes 5 --warm-up 1
 
-Clients (tools/load.py) speak for ``--seconds``, end, and come again; every tenth is cut off in the
-middle of a word instead. Every 30 s a line tells of the server: memory, sessions, threads, open
+Clients (tools/load_clients.py) speak for ``--seconds``, end, and come again; every tenth is cut
+off in the middle of a word instead. Every 30 s a line tells of the server: memory, sessions, threads, open
 files, the event loop. At the end the verdict: memory has grown by less than 2 % since the warm-up
 (medians of its first and last fifth), nothing stays behind, no session failed, the event loop
 never stood still for longer than 50 ms. Linux only. Exit status 1 if not.
@@ -27,7 +27,8 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from tools.load import Client, Script, scripts, service, speak  # noqa: E402
+from tools.load import service  # noqa: E402
+from tools.load_clients import Client, Script, scripts, speak  # noqa: E402
 
 BLOCK = 0.05
 """Seconds for which the event loop may stand still."""

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("jiwer")
 
-from tools.load import (  # noqa: E402
+from tools.load_clients import (  # noqa: E402
     RATE,
     Client,
     Heard,
@@ -33,9 +33,9 @@ def client() -> Client:
     said = [Utterance("one two", RATE, 2 * RATE), Utterance("three", 4 * RATE, 5 * RATE)]
     made = Client(Script(np.zeros(6 * RATE, np.float32), said), began=100.0)
     made.heard = [
-        Heard(101.8, 0, "one", False, [1.5], 1.0),
-        Heard(102.3, 0, "one two", True, [1.5, 2.0], 1.0),
-        Heard(105.3, 1, "tree", True, [5.0], 4.0),
+        Heard(101.8, 0, "one", False, [1.5]),
+        Heard(102.3, 0, "one two", True, [1.5, 2.0]),
+        Heard(105.3, 1, "tree", True, [5.0]),
     ]
     return made
 
