@@ -5,10 +5,10 @@
     soak.py --sessions 4 --minutes 5 --warm-up 1
 
 Clients (tools/load_clients.py) speak for ``--seconds``, end, and come again; every tenth is cut
-off in the middle of a word instead. Every 30 s a line tells of the server: memory, sessions, threads, open
-files, the event loop. At the end the verdict: memory has grown by less than 2 % since the warm-up
-(medians of its first and last fifth), nothing stays behind, no session failed, the event loop
-never stood still for longer than 50 ms. Linux only. Exit status 1 if not.
+off in the middle of a word instead. Every 30 s a line tells of the server: memory, sessions,
+threads, open files, the event loop. At the end the verdict: memory has grown by less than 2 %
+since the warm-up (medians of its first and last fifth), nothing stays behind, no session failed,
+the event loop never stood still for longer than 50 ms. Linux only. Exit status 1 if not.
 """
 
 from __future__ import annotations
