@@ -52,7 +52,8 @@ class ConformerConfig:
 
     ``rotary`` dimensions of each head carry the position, which grows by ``position_step`` a frame.
     The defaults fit the encoder of Moonshine base, whose frames are 24 ms: 40 / 24 = 5 / 3.
-    ``left`` counts frames of 40 ms.
+    ``left`` counts frames of 40 ms. ``upper`` blocks follow the norm that ends Moonshine's: those
+    below say what Moonshine would, these turn it into tokens.
     """
 
     vocab: int = 501
@@ -63,8 +64,9 @@ class ConformerConfig:
     hidden: int = 1664
     heads: int = 8
     blocks: int = 8
+    upper: int = 1
     kernel: int = 9
-    left: int = 72
+    left: int = 60
     joint: int = 256
     embedding: int = 256
     rotary: int = 32
@@ -74,6 +76,11 @@ class ConformerConfig:
     def blank(self) -> int:
         """Index of the blank token."""
         return self.vocab - 1
+
+    @property
+    def layers(self) -> int:
+        """All blocks."""
+        return self.blocks + self.upper
 
     def as_dict(self) -> dict[str, Any]:
         """For checkpoints."""
@@ -115,9 +122,10 @@ class Encoder(nn.Module):
         self.subsampling = Subsampling(config.num_mel, config.channels, config.inner, config.dim)
         self.blocks = nn.ModuleList(
             ConformerBlock(config.dim, config.hidden, config.heads, config.kernel)
-            for _ in range(config.blocks)
+            for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.dim)
+        self.upper_norm = nn.LayerNorm(config.dim)
         self.project = nn.Linear(STACK * config.dim, config.joint)
         self.ctc = nn.Linear(STACK * config.dim, config.vocab)
         table = rotary_table(4096, config.rotary, config.position_step)
@@ -143,11 +151,16 @@ class Encoder(nn.Module):
         ``features [B, R, 80]``, ``rows [B]`` valid feature frames. Returns
         ``encoded [B, T, J]``, CTC log-probabilities ``[B, T, V]`` and lengths ``[B]``.
         """
-        _, x, lengths = self.hidden(features, rows, chunk)
-        return *self.heads(x), lengths
+        _, x, lengths, looks = self.lower(features, rows, chunk)
+        return *self.heads(self.upper(x, looks)), lengths
 
-    def hidden(self, features: Tensor, rows: Tensor, chunk: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Like :meth:`forward`, without the heads: embedded and last frames ``[B, 2 T, D]``."""
+    def lower(
+        self, features: Tensor, rows: Tensor, chunk: int
+    ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """The blocks below: embedded and last frames ``[B, 2 T, D]``, lengths ``[B]``,
+
+        and what :meth:`upper` needs besides: rotary table and attention bias.
+        """
         embedded = x = self.embed(features)
         frames = x.size(1)
         lengths = self.frames(rows).clamp(max=frames // STACK)
@@ -159,16 +172,23 @@ class Encoder(nn.Module):
         bias = torch.zeros(seen.shape, dtype=x.dtype, device=x.device)
         bias = bias.masked_fill_(~seen, MASKED)[:, None]
         rotary = self.rotary[:, :frames]
-        for block in self.blocks:
+        for block in self.blocks[: self.config.blocks]:
             x = block(x, rotary, bias)
-        return embedded, self.norm(x), lengths
+        return embedded, self.norm(x), lengths, (rotary, bias)
+
+    def upper(self, x: Tensor, looks: tuple[Tensor, Tensor]) -> Tensor:
+        """The blocks above, ``[B, 2 T, D]`` to the same."""
+        for block in self.blocks[self.config.blocks :]:
+            x = block(x, *looks)
+        out: Tensor = self.upper_norm(x)
+        return out
 
     def initial(self, batch: int, device: torch.device | None = None) -> EncoderState:
         """The state before the first chunk."""
         c = self.config
         return EncoderState(
-            torch.zeros(batch, c.blocks, c.left, 2 * c.dim, device=device),
-            torch.zeros(batch, c.blocks, c.dim, c.kernel - 1, device=device),
+            torch.zeros(batch, c.layers, c.left, 2 * c.dim, device=device),
+            torch.zeros(batch, c.layers, c.dim, c.kernel - 1, device=device),
             torch.zeros(batch, dtype=torch.int64, device=device),
         )
 
@@ -192,10 +212,12 @@ class Encoder(nn.Module):
         attention, convolution = [], []
         for i, block in enumerate(self.blocks):
             assert isinstance(block, ConformerBlock)
+            if i == self.config.blocks:
+                x = self.norm(x)
             x, a, c = block.step(x, state.attention[:, i], state.convolution[:, i], rotary, bias)
             attention.append(a)
             convolution.append(c)
-        x = self.norm(x)
+        x = self.upper_norm(x if self.config.upper else self.norm(x))
         after = EncoderState(
             torch.stack(attention, dim=1),
             torch.stack(convolution, dim=1),

@@ -37,7 +37,7 @@ def test_without_convolutions_at_24_ms_the_blocks_are_moonshine(teacher: Teacher
     initialise(model, ENCODER)
     x, frames = torch.from_numpy(stem.copy()), stem.shape[1]
     table = rotary_table(frames, model.config.rotary)
-    for block in model.encoder.blocks:
+    for block in model.encoder.blocks[:8]:
         block.convolution.out.weight.zero_()
         block.convolution.out.bias.zero_()
         x = block(x, table, torch.zeros(1, 1, frames, frames))

@@ -120,10 +120,17 @@ def hybrid_loss(
     teacher: Tensor | None = None,
     taught: Tensor | None = None,
     teacher_weight: float = 0.0,
+    lower: str = "learns",
+    dropout: float = 0.0,
 ) -> Losses:
-    """Loss per token of one batch; utterances too short for their text count nothing in CTC."""
-    embedded, last, lengths = model.encoder.hidden(features, rows, chunk)
-    encoded, log_probs = model.encoder.heads(last)
+    """Loss per token of one batch; utterances too short for their text count nothing in CTC.
+
+    ``lower`` and ``dropout``: see :class:`tools.asr_train.recipe.Stage`.
+    """
+    with torch.set_grad_enabled(lower != "rests"):
+        embedded, last, lengths, looks = model.encoder.lower(features, rows, chunk)
+    x = last if lower == "learns" else last.detach()
+    encoded, log_probs = model.encoder.heads(model.encoder.upper(F.dropout(x, dropout), looks))
     flat = torch.cat([targets[b, : int(labels[b])] for b in range(targets.size(0))])
     ctc = F.ctc_loss(
         log_probs.transpose(0, 1),
@@ -147,7 +154,7 @@ def hybrid_loss(
         spoken = float(loss.detach())
         total = total + transducer_weight * loss
     distance = float("nan")
-    if teacher_weight > 0 and teacher is not None and taught is not None:
+    if teacher_weight > 0 and teacher is not None and taught is not None and lower != "rests":
         imitation = teacher_loss(embedded, last, teacher, taught)
         distance = float(imitation.detach())
         total = total + teacher_weight * imitation

@@ -63,10 +63,17 @@ def _half_split(weight: Array, heads: int, rotary: int) -> Array:
 
 
 def initialise(model: ConformerTransducer, encoder: Path) -> None:
-    """Copy attention, feed-forward and norms from Moonshine base's ``encoder_model.ort``."""
+    """Copy attention, feed-forward and norms from Moonshine base's ``encoder_model.ort``,
+
+    or all that fits from an earlier checkpoint (``.pt``).
+    """
+    if encoder.suffix == ".pt":
+        saved = torch.load(encoder, map_location="cpu", weights_only=True)["model"]
+        model.load_state_dict(saved, strict=False)
+        return
     config, w = model.config, _weights(onnx.load_from_string(as_onnx(encoder)))
     with torch.no_grad():
-        for i, block in enumerate(model.encoder.blocks):
+        for i, block in enumerate(model.encoder.blocks[: model.config.blocks]):
             at = f"layers.{i}."
             q, k, v = (w[f"{at}self_attn.{x}_proj.weight"] for x in "qkv")
             q, k = (_half_split(x, config.heads, config.rotary) for x in (q, k))

@@ -27,6 +27,10 @@ class Stage:
     ctc_weight: float = 1.0
     transducer_weight: float = 0.0
     teacher_weight: float = 0.0
+    lower: str = "learns"
+    """Lower blocks: ``learns`` from labels and teacher, ``imitates`` only the teacher, ``rests``."""
+    dropout: float = 0.0
+    """Of the frames between lower and upper blocks."""
     chunks: dict[str, float] = field(default_factory=lambda: {"8": 1.0, "16": 1.0})
     augment: Strength = field(default_factory=Strength)
 
@@ -58,6 +62,8 @@ class Recipe:
         for item in raw.pop("stages"):
             item["augment"] = Strength(**item.get("augment", {}))
             stages.append(Stage(**item))
+            if stages[-1].lower not in ("learns", "imitates", "rests"):
+                raise ValueError(f"stage {stages[-1].name}: lower is {stages[-1].lower!r}")
         raw["noise"] = tuple(raw.get("noise", ()))
         return cls(stages=tuple(stages), **raw)
 

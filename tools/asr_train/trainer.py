@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,8 @@ def train_step(
             batch.teacher,
             batch.taught,
             stage.teacher_weight,
+            stage.lower,
+            stage.dropout,
         )
     losses.total.backward()  # type: ignore[no-untyped-call, unused-ignore]
     norm = float(nn.utils.clip_grad_norm_(model.parameters(), recipe.clip))
@@ -121,7 +124,8 @@ class Trainer:
         self.audio_hours = 0.0
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, p in self.model.named_parameters():
-            inherited = ".attention." in name or ".feed_forward." in name
+            block = re.search(r"blocks\.(\d+)\.(attention|feed_forward)", name)
+            inherited = block is not None and int(block[1]) < config.blocks
             groups.setdefault((inherited, p.ndim > 1), []).append(p)
         self.optimiser = torch.optim.AdamW(
             [
