@@ -28,7 +28,7 @@ class Stage:
     transducer_weight: float = 0.0
     teacher_weight: float = 0.0
     lower: str = "learns"
-    """Lower blocks: ``learns`` from labels and teacher, ``imitates`` only the teacher, ``rests``."""
+    """Lower blocks: ``learns`` from all, ``imitates`` the teacher only, ``rests``."""
     dropout: float = 0.0
     """Of the frames between lower and upper blocks."""
     chunks: dict[str, float] = field(default_factory=lambda: {"8": 1.0, "16": 1.0})
