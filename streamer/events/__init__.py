@@ -1,0 +1,1 @@
+"""What else can be heard: keywords, sounds, levels, tones. Plain libraries."""
