@@ -21,6 +21,16 @@ EXPLANATIONS: dict[str, str] = {
         "Data waited on an edge without anybody taking it. The message names the edge and the "
         "node that should have read it."
     ),
+    # -- event detectors
+    "events.keyword.phrase": (
+        "A phrase of `events.keywords` holds letters that the model has no token for. Write it as "
+        "it is said: small letters, numbers as words."
+    ),
+    "events.sound.label": "`labels` of `events.sound` names a class that the model does not know.",
+    "events.sound.model": (
+        "The file is not a sound event model: it must be an .onnx file that tools/train_events.py "
+        "wrote, with its metadata."
+    ),
     # -- served sessions
     "session.no-client": (
         "The graph has a `source.session` or `sink.session` node and was started without the "

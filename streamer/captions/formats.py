@@ -6,9 +6,9 @@ import json
 from typing import Any, Protocol
 
 from streamer.captions.cues import CueMaker
-from streamer.packets import Transcript
+from streamer.packets import AudioEvent, Transcript
 
-__all__ = ["Format", "JsonLines", "PlainText", "Srt", "WebVtt", "transcript_record"]
+__all__ = ["Format", "JsonLines", "PlainText", "Srt", "WebVtt", "event_record", "transcript_record"]
 
 
 class Format(Protocol):
@@ -83,16 +83,30 @@ class PlainText:
 
 
 class JsonLines:
-    """One object a line, partials too; see docs/outputs.md."""
+    """One object a line, partials and events too; see docs/outputs.md."""
 
     header = ""
 
     def __init__(self, *, partials: bool = True) -> None:
         self.partials = partials
 
-    def record(self, transcript: Transcript, age: float) -> str:
-        record = transcript_record(transcript) | {"age_ms": round(age * 1000, 1)}
+    def record(self, event: Transcript | AudioEvent, age: float) -> str:
+        made = event_record(event) if isinstance(event, AudioEvent) else transcript_record(event)
+        record = made | {"age_ms": round(age * 1000, 1)}
         return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def event_record(event: AudioEvent) -> dict[str, Any]:
+    """A sound, keyword or tone as a JSON object; times in seconds of media."""
+    return {
+        "type": "event",
+        "detector": event.detector,
+        "label": event.label,
+        "state": event.state,
+        "start": round(event.start, 3),
+        "end": None if event.end is None else round(event.end, 3),
+        "confidence": round(event.confidence, 3),
+    }
 
 
 def transcript_record(transcript: Transcript) -> dict[str, Any]:

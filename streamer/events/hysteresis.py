@@ -27,7 +27,7 @@ class Hysteresis:
     _since: float | None = field(default=None, repr=False)
 
     def push(self, value: float, begin: float, end: float) -> tuple[str, float] | None:
-        """``value`` held from ``begin`` to ``end`` (media s): ``("start" | "end", when)`` or None."""
+        """``value`` held from ``begin`` to ``end`` (s): ``("start" | "end", when)`` or None."""
         if self.active:
             self.peak = max(self.peak, value)
         changing = value < self.off if self.active else value >= self.on

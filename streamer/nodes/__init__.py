@@ -11,6 +11,8 @@ KINDS = {
     "audio.echo_cancel": "streamer.nodes.echo_cancel:AudioEchoCancel",
     "brain.rules": "streamer.nodes.brain_rules:BrainRules",
     "convert.audio": "streamer.nodes.convert_audio:ConvertAudio",
+    "events.keywords": "streamer.nodes.events_keywords:EventsKeywords",
+    "events.sound": "streamer.nodes.events_sound:EventsSound",
     "sink.jsonl": "streamer.nodes.sink_files:SinkJsonl",
     "sink.mqtt": "streamer.nodes.mqtt:SinkMqtt",
     "sink.session": "streamer.nodes.session:SinkSession",
@@ -30,6 +32,7 @@ KINDS = {
     "text.dictation": "streamer.nodes.text_dictation:TextDictation",
     "tts.speak": "streamer.nodes.tts_speak:TtsSpeak",
     "turn.detector": "streamer.nodes.turn_detector:TurnDetectorNode",
+    "turn.wake": "streamer.nodes.turn_wake:TurnWake",
     "vad.silero": "streamer.nodes.vad_silero:VadSilero",
 }
 """Our own node kinds; those of plug-ins come from the entry-point group ``streamer.nodes``."""

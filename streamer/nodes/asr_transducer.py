@@ -84,7 +84,7 @@ class AsrTransducer(Node):
         max_wait: Seconds = 0.005
         """How long an idle engine waits for other sessions to share a batch."""
 
-    _stream: RecogniserStream | None = None
+    _stream: RecogniserStream[Transcript] | None = None
 
     @classmethod
     def needs(cls, config: Any) -> dict[str, dict[str, Any]]:

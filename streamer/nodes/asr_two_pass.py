@@ -57,7 +57,7 @@ class AsrTwoPass(Node):
         max_segment: Seconds = Field(15.0, ge=8, le=30)
         """Longer speech is cut at its quietest place."""
 
-    _stream: RecogniserStream | None = None
+    _stream: RecogniserStream[Transcript] | None = None
 
     @classmethod
     def needs(cls, config: Any) -> dict[str, dict[str, Any]]:

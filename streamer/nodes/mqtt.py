@@ -15,7 +15,7 @@ from streamer.graph import In, Node, NodeConfig, Out, Source
 from streamer.graph.units import Seconds
 from streamer.mqtt.audio import AudioFormat, PcmReader
 from streamer.mqtt.messages import to_message
-from streamer.packets import AudioFrame, SpeechSpan, Stamp, Transcript
+from streamer.packets import AudioEvent, AudioFrame, SpeechSpan, Stamp, Transcript
 
 if TYPE_CHECKING:
     from streamer.mqtt.broker import Broker
@@ -54,10 +54,10 @@ class BrokerConfig(NodeConfig):
 
 
 class SinkMqtt(Node):
-    """Publishes JSON on ``<prefix>/<session, or else node name>/partial|final|speech|state``."""
+    """Publishes JSON on ``<prefix>/<session or node name>/partial|final|speech|event|state``."""
 
     kind = "sink.mqtt"
-    events: In[Transcript | SpeechSpan] = In(many=True)
+    events: In[Transcript | SpeechSpan | AudioEvent] = In(many=True)
 
     class Config(BrokerConfig):
         prefix: Topic = "streamer"
@@ -82,7 +82,7 @@ class SinkMqtt(Node):
         )
         self.ctx.spawn(self._publisher.run())
 
-    async def process(self, event: Transcript | SpeechSpan) -> None:
+    async def process(self, event: Transcript | SpeechSpan | AudioEvent) -> None:
         age_ms = (self.ctx.now_ns() - self.ctx.stamp.captured_ns) / 1e6
         self._publisher.publish(
             to_message(event, self._base, self.config.qos, age_ms=age_ms, time=time.time())

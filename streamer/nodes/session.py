@@ -13,11 +13,11 @@ from typing import Any
 
 from streamer.errors import NodeError
 from streamer.graph import In, Node, Out, Source
-from streamer.packets import AudioFrame, Samples, SpeechSpan, Stamp, Transcript
+from streamer.packets import AudioEvent, AudioFrame, Samples, SpeechSpan, Stamp, Transcript
 
 __all__ = ["Delivery", "SessionPort", "SinkSession", "SourceSession"]
 
-Event = Transcript | SpeechSpan
+Event = Transcript | SpeechSpan | AudioEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class SinkSession(Node):
     """Sends what arrives to the client of the gateway."""
 
     kind = "sink.session"
-    events: In[Transcript | SpeechSpan] = In(many=True)
+    events: In[Transcript | SpeechSpan | AudioEvent] = In(many=True)
 
     async def process(self, event: Event) -> None:
         await _port_of(self).push(Delivery(event, self.ctx.stamp))

@@ -13,7 +13,7 @@ from streamer.captions.output import RecordFile
 from streamer.graph import In, Node
 from streamer.graph.node import NodeConfig
 from streamer.graph.units import Seconds
-from streamer.packets import Transcript
+from streamer.packets import AudioEvent, Transcript
 
 __all__ = ["SinkJsonl", "SinkSrt", "SinkText", "SinkWebvtt"]
 
@@ -41,8 +41,8 @@ class _FileSink(Node):
         if self._form.header and not restarted:
             await self.ctx.call(self._file.append, self._form.header)
 
-    async def process(self, transcript: Transcript) -> None:
-        if not (transcript.final or self._form.partials):
+    async def process(self, transcript: Any) -> None:
+        if isinstance(transcript, Transcript) and not (transcript.final or self._form.partials):
             return
         stamp = self.ctx.stamp
         age = (self.ctx.now_ns() - stamp.captured_ns) / 1e9 if stamp.captured_ns else 0.0
@@ -88,9 +88,10 @@ class SinkText(_FileSink):
 
 
 class SinkJsonl(_FileSink):
-    """Partials and finals as JSON objects, one a line."""
+    """Partials, finals and events as JSON objects, one a line."""
 
     kind = "sink.jsonl"
+    transcript: In[Transcript | AudioEvent] = In(many=True)  # type: ignore[assignment]
 
     class Config(_FileSink.Config):
         partials: bool = Field(True, description="write partials too")

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from streamer.captions.output import output_error
 from streamer.graph import In, Node
-from streamer.packets import Transcript
+from streamer.packets import AudioEvent, Transcript
 
 __all__ = ["SinkTerminal"]
 
@@ -33,14 +33,14 @@ class _Screen(Console):
 
 
 class SinkTerminal(Node):
-    """Finals scroll up; below them the words of the moment: stable ones solid, others dim.
+    """Finals and events scroll up; below are the words of the moment: stable ones solid, others dim.
 
     The latency shown is the age of the newest sample that the words were made from. Where
     standard output is not a terminal, finals are printed as lines of text.
     """
 
     kind = "sink.terminal"
-    transcript: In[Transcript] = In(many=True)
+    transcript: In[Transcript | AudioEvent] = In(many=True)
 
     console: Console | None = None
     """Where to draw; None: standard output."""
@@ -53,9 +53,11 @@ class SinkTerminal(Node):
             self._live = Live(Text(""), console=self._console, auto_refresh=False, transient=True)
             await self.ctx.call(self._live.start)
 
-    async def process(self, transcript: Transcript) -> None:
+    async def process(self, transcript: Transcript | AudioEvent) -> None:
         age = (self.ctx.now_ns() - self.ctx.stamp.captured_ns) / 1e9
-        if transcript.final:
+        if isinstance(transcript, AudioEvent):
+            await self.ctx.call(self._write, self._print_event, transcript)
+        elif transcript.final:
             await self.ctx.call(self._write, self._print_final, transcript, age)
         elif self._live is not None and self.ctx.now_ns() - self._drawn_ns >= REFRESH_NS:
             self._drawn_ns = self.ctx.now_ns()
@@ -88,6 +90,19 @@ class SinkTerminal(Node):
             self._console.print(
                 Text.assemble(head, transcript.text, (f"  {age:.1f} s", "dim")), soft_wrap=False
             )
+
+    def _print_event(self, event: AudioEvent) -> None:
+        at = event.end if event.state == "end" and event.end is not None else event.start
+        minutes, seconds = divmod(at, 60)
+        state = "" if event.state == "instant" else f" {event.state}"
+        self._console.print(
+            Text.assemble(
+                (f"{int(minutes):02}:{seconds:04.1f}  ", "cyan"),
+                (f"[{event.detector}: {event.label}{state}]", "yellow"),
+                (f"  {event.confidence:.2f}", "dim"),
+            ),
+            soft_wrap=True,
+        )
 
     def _draw(self, line: Text) -> None:
         if self._live is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from streamer.captions.formats import transcript_record
+from streamer.captions.formats import event_record, transcript_record
 from streamer.errors import InputError
 from streamer.nodes.session import Delivery
-from streamer.packets import SpeechSpan
+from streamer.packets import AudioEvent, SpeechSpan
 
 __all__ = ["event_object", "parse_object"]
 
@@ -69,4 +69,6 @@ def event_object(delivery: Delivery, now_ns: int) -> dict[str, Any]:
             "end": None if event.end is None else round(event.end, 3),
             "latency_ms": latency,
         }
+    if isinstance(event, AudioEvent):
+        return event_record(event) | {"latency_ms": latency}
     return transcript_record(event) | {"latency_ms": latency}

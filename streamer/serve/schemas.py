@@ -96,6 +96,19 @@ class Speech(_Numbered):
     latency_ms: Milliseconds
 
 
+class Event(_Numbered):
+    """A keyword, sound, tone or level was heard; times in seconds of media."""
+
+    type: Literal["event"]
+    detector: str
+    label: str
+    state: Literal["start", "end", "instant"]
+    start: float
+    end: float | None
+    confidence: float
+    latency_ms: Milliseconds
+
+
 class Word(_Closed):
     """A word with its times (s) and how sure it is."""
 
@@ -158,7 +171,7 @@ class Failure(Error):
 
 
 FromClient = Start | Mark | KeepAlive | End
-FromServer = Ready | Speech | Partial | Final | Marked | Done | Failure | Error
+FromServer = Ready | Speech | Event | Partial | Final | Marked | Done | Failure | Error
 
 
 def schema() -> dict[str, Any]:

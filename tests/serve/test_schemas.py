@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from streamer.graph import Out
-from streamer.packets import AudioFrame, SpeechSpan, Transcript, Word
+from streamer.packets import AudioEvent, AudioFrame, SpeechSpan, Transcript, Word
 from streamer.serve.schemas import schema
 
 from .nodes import CountWords
@@ -36,12 +36,14 @@ def test_the_page_is_made_from_the_code() -> None:
 class Talks(CountWords):
     """Every kind of event that a graph can send to a client."""
 
-    out: Out[Transcript | SpeechSpan]
+    out: Out[Transcript | SpeechSpan | AudioEvent]
 
     async def process(self, frame: AudioFrame) -> None:
         await self.out.send(SpeechSpan("start", 0, 0.1))
         await self.out.send(SpeechSpan("pause", 0, 0.1, None, 0.2))
         await self.out.send(SpeechSpan("end", 0, 0.1, 0.25, 0.2))
+        await self.out.send(AudioEvent("keyword", "computer", "instant", 0.1, 0.2, 0.7))
+        await self.out.send(AudioEvent("sound", "Dog bark", "start", 0.1))
         words = (Word("one", 0.1, 0.15, 0.5), Word("two", 0.15, 0.2, 1.0))
         await self.out.send(Transcript("one two", 0.1, 0.2, 0, 1, 3, False, words))
         await asyncio.sleep(0.1)
@@ -84,7 +86,8 @@ def test_all_that_the_server_sends_fits() -> None:
     kinds = ("ready", "partial", "final", "mark", "done")
     spans = {("speech", state) for state in ("start", "pause", "end")}
     errors = {("error", "serve.version"), ("error", "node.failed")}
-    assert seen == {(kind, "") for kind in kinds} | spans | errors
+    events = {("event", "instant"), ("event", "start")}
+    assert seen == {(kind, "") for kind in kinds} | spans | events | errors
 
 
 @pytest.mark.parametrize(

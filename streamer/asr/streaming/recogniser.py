@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from streamer.asr.features import SAMPLE_RATE
-from streamer.asr.streaming.decoder import Decoder, Stream
 from streamer.asr.streaming.engine import StreamingEngine
+from streamer.asr.streaming.session import Windows
 from streamer.batching import Batcher, EngineStats
-from streamer.packets import Samples, Transcript
+from streamer.packets import Samples
 
 __all__ = ["RecogniserStream", "StreamingRecogniser"]
 
+T = TypeVar("T")
+
 _BRIDGE = 1.0
 """Seconds of lost audio that are heard as silence; after more, the stream begins anew."""
+
+
+class Heard(Protocol[T]):
+    """One session's audio, as :class:`streamer.asr.streaming.decoder.Stream` has it."""
+
+    windows: Windows
+
+    @property
+    def decoder(self) -> Listens[T]: ...
+
+    def restart(self, base: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Listens(Protocol[T]):
+    """What makes something of the encoder's frames: a decoder, a keyword spotter."""
+
+    @property
+    def engine(self) -> StreamingEngine: ...
+
+    @property
+    def chunk(self) -> int: ...
+
+    def open(self) -> Heard[T]: ...
+
+    def step(self, streams: Sequence[Any]) -> Sequence[list[T] | Exception]: ...
 
 
 class StreamingRecogniser:
@@ -29,7 +59,7 @@ class StreamingRecogniser:
         self, engine: StreamingEngine, *, max_batch: int = 32, max_wait: float = 0.005
     ) -> None:
         self.engine = engine
-        self._batcher: Batcher[Stream, list[Transcript]] = Batcher(
+        self._batcher: Batcher[Heard[Any], list[Any]] = Batcher(
             _run, max_batch=max_batch, max_wait=max_wait, name="transducer"
         )
 
@@ -38,7 +68,7 @@ class StreamingRecogniser:
         """How full and how fast the batches were."""
         return self._batcher.stats
 
-    def open(self, decoder: Decoder) -> RecogniserStream:
+    def open(self, decoder: Listens[T]) -> RecogniserStream[T]:
         """A stream at media time 0; ``asr.no-slot`` when all slots are taken."""
         stream = RecogniserStream(decoder.open(), self._batcher)
         self._batcher.members += 1
@@ -50,20 +80,20 @@ class StreamingRecogniser:
         self.engine.close()
 
 
-class RecogniserStream:
-    """One session: audio in, transcripts out. One caller at a time.
+class RecogniserStream(Generic[T]):
+    """One session: audio in, transcripts out, or what else the decoder makes. One caller at a time.
 
-    Transcripts carry absolute times, whatever was lost or flushed before them.
+    They carry absolute times, whatever was lost or flushed before them.
     """
 
-    def __init__(self, stream: Stream, batcher: Batcher[Stream, list[Transcript]]) -> None:
+    def __init__(self, stream: Heard[T], batcher: Batcher[Heard[Any], list[Any]]) -> None:
         self._stream, self._batcher = stream, batcher
         self._position = 0
         self._closed = False
         decoder = stream.decoder
         self._seconds = decoder.chunk * decoder.engine.info.frame_seconds
 
-    async def accept(self, samples: Samples, start: int | None = None) -> list[Transcript]:
+    async def accept(self, samples: Samples, start: int | None = None) -> list[T]:
         """Take mono samples ``[n]`` at 16 kHz; returns what became known.
 
         ``start`` is the index of the first sample since the stream began (default: it follows the
@@ -71,7 +101,7 @@ class RecogniserStream:
         before are skipped. NaN and infinity raise ``asr.features.not_finite``, and nothing of
         ``samples`` is used.
         """
-        said: list[Transcript] = []
+        said: list[T] = []
         gap = 0 if start is None else start - self._position
         if gap < 0:
             samples = samples[-gap:]
@@ -84,7 +114,7 @@ class RecogniserStream:
         self._take(samples)
         return said + await self._drain()
 
-    async def flush(self) -> list[Transcript]:
+    async def flush(self) -> list[T]:
         """Finish what was heard so far, final included; the next sample begins a new segment."""
         self._stream.windows.end()
         said = await self._drain()
@@ -106,23 +136,23 @@ class RecogniserStream:
         self._stream.windows.accept(samples)
         self._position += samples.size
 
-    async def _drain(self) -> list[Transcript]:
-        said: list[Transcript] = []
+    async def _drain(self) -> list[T]:
+        said: list[T] = []
         while self._stream.windows.ready:
             said += await self._batcher.submit(self._stream, self._seconds)
         return said
 
 
-def _run(streams: Sequence[Stream]) -> list[list[Transcript] | Exception]:
+def _run(streams: Sequence[Heard[Any]]) -> list[list[Any] | Exception]:
     """One window of each stream, decoder by decoder; a decoder's failure is its streams' alone."""
     groups: dict[int, list[int]] = {}
     for place, stream in enumerate(streams):
         groups.setdefault(id(stream.decoder), []).append(place)
-    results: list[list[Transcript] | Exception] = [[] for _ in streams]
+    results: list[list[Any] | Exception] = [[] for _ in streams]
     for places in groups.values():
         group = [streams[place] for place in places]
         try:
-            said: Sequence[list[Transcript] | Exception] = group[0].decoder.step(group)
+            said: Sequence[list[Any] | Exception] = group[0].decoder.step(group)
         except Exception as error:
             said = [error] * len(group)
         for place, made in zip(places, said, strict=True):

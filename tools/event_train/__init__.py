@@ -1,0 +1,1 @@
+"""What tools/train_events.py is made of."""
