@@ -33,7 +33,7 @@ class _Screen(Console):
 
 
 class SinkTerminal(Node):
-    """Finals and events scroll up; below are the words of the moment: stable ones solid, others dim.
+    """Finals and events scroll up; below are the words of the moment: stable solid, others dim.
 
     The latency shown is the age of the newest sample that the words were made from. Where
     standard output is not a terminal, finals are printed as lines of text.

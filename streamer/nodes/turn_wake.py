@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import replace
 
 from streamer.graph import In, Node, NodeConfig, Out
 from streamer.graph.units import Seconds
-from streamer.packets import AudioEvent, Played, ReplyText, UserTurn
+from streamer.packets import AudioEvent, Played, ReplyText, Stamp, UserTurn
 from streamer.turns.wake import Wakes
 from streamer.turns.words import words_of
 
@@ -40,27 +39,18 @@ class TurnWake(Node):
 
     async def start(self) -> None:
         self._wakes = Wakes(self.config.window)
-        self._news = asyncio.Event()
+        self._waiting: list[tuple[UserTurn, Stamp, float]] = []
+        """Turns without wake word so far, and until when (s of the loop) one may come."""
         self._saying: dict[int, str] = {}
         """Texts of answers that are being written or played, by turn."""
         self._clock: tuple[float, float] | None = None
         """Media time and clock time of the same moment."""
 
     async def process_turn(self, turn: UserTurn) -> None:
-        loop = asyncio.get_running_loop()
-        self._clock = (turn.end, self.ctx.stamp.captured_ns / 1e9 or loop.time())
-        stamp = self.ctx.stamp
-        deadline = loop.time() + self.config.patience
-        while (text := self._wakes.meant(turn)) is None and loop.time() < deadline:
-            self._news.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(deadline):
-                    await self._news.wait()
-        if text:
-            await self.meant.send(replace(turn, text=text), stamp)
-        else:
-            why = "the wake word alone" if text == "" else "not meant for us"
-            self.ctx.log.info("turn %d passed over, %s: %r", turn.index, why, turn.text)
+        now, stamp = asyncio.get_running_loop().time(), self.ctx.stamp
+        self._clock = (turn.end, stamp.captured_ns / 1e9 or now)
+        self._waiting.append((turn, stamp, now + self.config.patience))
+        await self._decide()
 
     async def process_wake(self, event: AudioEvent) -> None:
         phrase = " ".join(words_of(event.label))
@@ -68,7 +58,21 @@ class TurnWake(Node):
             self.ctx.log.info("the assistant itself said %r", event.label)
             return
         self._wakes.wake(event)
-        self._news.set()
+        await self._decide()
+
+    async def _decide(self) -> None:
+        """Send on what is meant; what has waited too long is not."""
+        now = asyncio.get_running_loop().time()
+        waiting, self._waiting = self._waiting, []
+        for turn, stamp, until in waiting:
+            text = self._wakes.meant(turn) if now <= until else None
+            if text:
+                await self.meant.send(replace(turn, text=text), stamp)
+            elif text is None and now <= until:
+                self._waiting.append((turn, stamp, until))
+            else:
+                why = "not meant for us" if text is None else "the wake word alone"
+                self.ctx.log.info("turn %d passed over, %s: %r", turn.index, why, turn.text)
 
     async def process_reply(self, reply: ReplyText) -> None:
         self._saying[reply.turn] = self._saying.get(reply.turn, "") + reply.text
