@@ -99,3 +99,30 @@ def test_meeting_captions(tmp_path: Path, sample: Path) -> None:
     assert jiwer.wer(words(REFERENCE), words(text)) <= 0.15
     said = " ".join(caption.text for caption in webvtt.read(str(out.with_suffix(".vtt"))).captions)
     assert words(said) == words(text)
+
+
+def test_sound_alerts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "alerts.jsonl"
+    sample = ROOT / "graphs" / "samples" / "sounds.flac"
+    play("sound-alerts", SOURCE=str(sample), PACE="fast", OUT=str(out))
+    rows = [json.loads(row) for row in out.read_text().splitlines()]
+    assert {row["type"] for row in rows} == {"event"}
+    assert {row["label"] for row in rows} == {"Dog bark", "Rooster"}
+    assert all(row["end"] > row["start"] for row in rows if row["state"] == "end")
+    shown = capfd.readouterr().out
+    assert "[sound: Rooster start]" in shown and "[sound: Rooster end]" in shown
+
+
+def test_only_what_follows_the_wake_word_is_answered(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("hibari")
+    out, sample = tmp_path / "answer.wav", ROOT / "graphs" / "samples" / "wake.flac"
+    engine = play("wake-assistant", SOURCE=str(sample), OUT=str(out))
+    assert not engine.reports
+    lines = capfd.readouterr().out.splitlines()
+    assert any("[keyword: computer]" in line for line in lines)
+    turns = [line for line in lines if line.startswith("turn ")]
+    assert len(turns) == 1 and "what day is it" in turns[0].lower()
+    with wave.open(str(out)) as answer:
+        assert answer.getnframes() / answer.getframerate() > 1.5

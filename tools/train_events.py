@@ -28,9 +28,9 @@ from tools.event_train.data import Clips, Drawer, read_clips, read_others
 from tools.event_train.export import export
 from tools.event_train.model import SUBSAMPLING, EventNet, clip_probability
 
-ROWS = 320
-"""Frames of a training clip (3.2 s)."""
-BATCH = 32
+ROWS = 448
+"""Frames of a training clip (4.48 s)."""
+BATCH = 24
 
 
 def train(
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--others", type=Path, nargs="*", default=[], help="none of the classes")
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()

@@ -94,15 +94,15 @@ class Drawer:
 
     def _spoil(self, x: Features, rng: np.random.Generator) -> Features:
         a = self._augment
-        if rng.random() < 0.3:
-            x = a.warp(x, float(rng.uniform(0.9, 1.1)))
         if rng.random() < 0.2:
+            x = a.warp(x, float(rng.uniform(0.92, 1.08)))
+        if rng.random() < 0.15:
             x = a.reverb(x, rng)
-        if rng.random() < 0.6:
-            x = x + a.tilt(rng)
-        x = x + np.float32(np.log(10) / 10 * rng.uniform(-25, 8))
-        x = np.maximum(a.hiss(x, rng, float(rng.uniform(LOG_FLOOR - 2, -9.5))), LOG_FLOOR)
-        return a.mask(x, rng, float(rng.uniform(0, 1))) if rng.random() < 0.7 else x
+        if rng.random() < 0.5:
+            x = x + np.float32(0.5) * a.tilt(rng)  # more, and rain is the sea
+        x = x + np.float32(np.log(10) / 10 * rng.uniform(-20, 8))
+        x = np.maximum(a.hiss(x, rng, float(rng.uniform(LOG_FLOOR - 2, -11.5))), LOG_FLOOR)
+        return a.mask(x, rng, float(rng.uniform(0, 0.7))) if rng.random() < 0.6 else x
 
 
 def _crop(x: Features, rows: int, rng: np.random.Generator, loud: bool = False) -> Features:
