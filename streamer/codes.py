@@ -31,6 +31,11 @@ EXPLANATIONS: dict[str, str] = {
         "The file is not a sound event model: it must be an .onnx file that tools/train_events.py "
         "wrote, with its metadata."
     ),
+    "events.wake.missing": (
+        "`events.wake_word` needs the package pyopen-wakeword: pip install 'streamer[wakeword]'. "
+        "It has wheels for Linux with glibc 2.35 or newer, macOS and Windows."
+    ),
+    "events.wake.model": "The wake word model is neither one of the package nor a .tflite file.",
     # -- served sessions
     "session.no-client": (
         "The graph has a `source.session` or `sink.session` node and was started without the "

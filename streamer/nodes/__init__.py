@@ -13,6 +13,7 @@ KINDS = {
     "convert.audio": "streamer.nodes.convert_audio:ConvertAudio",
     "events.keywords": "streamer.nodes.events_keywords:EventsKeywords",
     "events.sound": "streamer.nodes.events_sound:EventsSound",
+    "events.wake_word": "streamer.nodes.events_wake_word:EventsWakeWord",
     "sink.jsonl": "streamer.nodes.sink_files:SinkJsonl",
     "sink.mqtt": "streamer.nodes.mqtt:SinkMqtt",
     "sink.session": "streamer.nodes.session:SinkSession",
