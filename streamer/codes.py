@@ -21,6 +21,28 @@ EXPLANATIONS: dict[str, str] = {
         "Data waited on an edge without anybody taking it. The message names the edge and the "
         "node that should have read it."
     ),
+    # -- chat models
+    "brain.chat.missing": "`brain.chat` needs more packages: pip install 'streamer[chat]'.",
+    "brain.chat.unreachable": (
+        "The server of the chat model does not answer. Start it, and look at `url`: it usually "
+        "ends in /v1. `sorry` was said."
+    ),
+    "brain.chat.refused": (
+        "The server of the chat model answered with an error; the message holds its reason. 401 "
+        "is a wrong or missing key (see `key_env`), 404 often an unknown `model`, 429 a limit."
+    ),
+    "brain.chat.slow": (
+        "The chat model wrote nothing for too long: `first` is the time until its first words, "
+        "`between` that between two pieces. What had come is spoken."
+    ),
+    "brain.chat.broken": (
+        "The answer of the chat model ended in the middle or was not in the protocol's form. "
+        "What had come is spoken."
+    ),
+    "brain.chat.empty": "The chat model answered with no text and no tool call. `sorry` was said.",
+    "brain.chat.endless": (
+        "The answer of the chat model was longer than `longest` and was cut off there."
+    ),
     # -- event detectors
     "events.keyword.phrase": (
         "A phrase of `events.keywords` holds letters that the model has no token for. Write it as "

@@ -18,6 +18,7 @@ from streamer.errors import DeviceError
 from streamer.graph import Engine
 from streamer.graph.build import load_graph
 from streamer.nodes import registry
+from tests.dialogue import chat_server
 
 ROOT = Path(__file__).parent.parent
 GRAPHS = sorted((ROOT / "graphs").glob("*.yaml"))
@@ -126,3 +127,20 @@ def test_only_what_follows_the_wake_word_is_answered(
     assert len(turns) == 1 and "what day is it" in turns[0].lower()
     with wave.open(str(out)) as answer:
         assert answer.getnframes() / answer.getframerate() > 1.5
+
+
+def test_a_language_model_answers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("hibari")
+    pytest.importorskip("httpx")
+    out, sample = tmp_path / "answer.wav", ROOT / "graphs" / "samples" / "question.flac"
+    with chat_server.running() as server:
+        pieces = [chat_server.text(word + " ") for word in "It is late. Go to bed.".split()]
+        server.plans = [[*pieces, chat_server.DONE]]
+        engine = play("assistant-chat", SOURCE=str(sample), OUT=str(out), CHAT_URL=server.url)
+        asked = server.requests[0]["messages"][-1]["content"]
+    assert not engine.reports
+    assert words(asked) == "what time is it"
+    shown = capfd.readouterr().out
+    assert "It is late. Go to bed." in shown and "voice-to-voice" in shown.splitlines()[-1]
+    with wave.open(str(out)) as answer:
+        assert answer.getnframes() / answer.getframerate() > 3

@@ -9,6 +9,7 @@ KINDS = {
     "asr.transducer": "streamer.nodes.asr_transducer:AsrTransducer",
     "asr.two_pass": "streamer.nodes.asr_two_pass:AsrTwoPass",
     "audio.echo_cancel": "streamer.nodes.echo_cancel:AudioEchoCancel",
+    "brain.chat": "streamer.nodes.brain_chat:BrainChat",
     "brain.rules": "streamer.nodes.brain_rules:BrainRules",
     "convert.audio": "streamer.nodes.convert_audio:ConvertAudio",
     "events.keywords": "streamer.nodes.events_keywords:EventsKeywords",
