@@ -58,10 +58,10 @@ class _Place(Generic[T, R]):
 
 
 class Batcher(Generic[T, R]):
-    """Calls ``run`` with up to ``max_batch`` items on a thread of its own, first come first served.
+    """Calls ``run`` with up to ``max_batch`` items on threads of its own, first come first served.
 
-    While a batch runs, whoever becomes ready waits for the next; an item waits ``max_wait``
-    seconds for company, unless all ``members`` wait already.
+    While ``workers`` batches run, whoever becomes ready waits for the next; an item waits
+    ``max_wait`` seconds for company, unless all ``members`` wait already.
 
     ``run`` returns one result per item, in order; a result that is an exception is raised for
     that caller alone. If ``run`` itself raises, everybody in the batch gets the error.
@@ -73,15 +73,18 @@ class Batcher(Generic[T, R]):
         *,
         max_batch: int = 32,
         max_wait: float = 0.005,
+        workers: int = 1,
         name: str = "engine",
     ) -> None:
         self.stats = [EngineStats(name)]
         self.members = 0
         """How many callers there are; 0 if that is not known."""
         self._run, self._max_batch, self._max_wait = run, max_batch, max_wait
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
         self._waiting: deque[_Place[T, R]] = deque()
+        self._free = asyncio.Semaphore(workers)
         self._task: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[None]] = set()
 
     async def submit(self, item: T, media: float = 0.0) -> R:
         """The result for ``item``, which stands for ``media`` seconds of audio."""
@@ -89,39 +92,51 @@ class Batcher(Generic[T, R]):
         future: asyncio.Future[R] = loop.create_future()
         self._waiting.append(_Place(item, loop.time(), media, future))
         if self._task is None:
-            self._task = asyncio.create_task(self._work())
+            self._task = asyncio.create_task(self._gather())
         return await future
 
     async def aclose(self) -> None:
-        """Wait for what is asked for and end the thread."""
-        if self._task is not None:
-            await self._task
+        """Wait for what is asked for and end the threads."""
+        while self._task is not None or self._running:
+            await asyncio.wait({*self._running, *([self._task] if self._task else ())})
         self._pool.shutdown(wait=False)
 
-    async def _work(self) -> None:
-        loop, stats = asyncio.get_running_loop(), self.stats[0]
+    async def _gather(self) -> None:
+        """Hands out batches as long as somebody waits."""
+        loop = asyncio.get_running_loop()
         try:
             while self._waiting:
+                await self._free.acquire()
                 patience = self._waiting[0].since + self._max_wait - loop.time()
                 if patience > 0 and len(self._waiting) < self._wanted():
                     await asyncio.sleep(patience)
                 batch = self._take()
-                stats.waiting = len(self._waiting)
+                self.stats[0].waiting = len(self._waiting)
                 if not batch:
+                    self._free.release()
                     continue
-                begin = loop.time()
-                try:
-                    results = await loop.run_in_executor(
-                        self._pool, self._run, [place.item for place in batch]
-                    )
-                except Exception as error:
-                    results = [error] * len(batch)
-                media = sum(place.media for place in batch)
-                stats.record(begin, loop.time(), [place.since for place in batch], media)
-                for place, result in zip(batch, results, strict=True):
-                    _settle(place.future, result)
+                task = asyncio.create_task(self._work(batch))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
         finally:
             self._task = None
+
+    async def _work(self, batch: list[_Place[T, R]]) -> None:
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        results: Sequence[R | Exception]
+        try:
+            results = await loop.run_in_executor(
+                self._pool, self._run, [place.item for place in batch]
+            )
+        except Exception as error:
+            results = [error] * len(batch)
+        finally:
+            self._free.release()
+        media = sum(place.media for place in batch)
+        self.stats[0].record(begin, loop.time(), [place.since for place in batch], media)
+        for place, result in zip(batch, results, strict=True):
+            _settle(place.future, result)
 
     def _wanted(self) -> int:
         return min(self._max_batch, self.members) if self.members else self._max_batch

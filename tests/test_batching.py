@@ -39,6 +39,28 @@ def test_whoever_is_ready_while_a_batch_runs_shares_the_next() -> None:
     assert batches == [[0], [1, 2, 3, 4], [5]]
 
 
+def test_two_workers_run_two_batches_side_by_side() -> None:
+    both = threading.Barrier(2)
+
+    def run(items: list[int]) -> list[int | Exception]:
+        if items[0] < 10:
+            both.wait(5)  # broken unless two batches are under way at once
+        return list(items)
+
+    async def main() -> None:
+        batcher: Batcher[int, int] = Batcher(run, max_batch=2, max_wait=0.0, workers=2)
+        assert await asyncio.gather(*(batcher.submit(i) for i in range(4))) == [0, 1, 2, 3]
+        tasks = [asyncio.create_task(batcher.submit(i)) for i in range(10, 110)]
+        tasks[50].cancel()
+        await asyncio.sleep(0)
+        await batcher.aclose()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [x for x in found if isinstance(x, int)] == [i for i in range(10, 110) if i != 60]
+        assert batcher.stats[0].waiting == 0
+
+    asyncio.run(main())
+
+
 def test_an_engine_that_fails_tells_everybody_in_the_batch_and_goes_on() -> None:
     def run(items: list[int]) -> list[int | Exception]:
         if 13 in items:

@@ -80,6 +80,8 @@ class AsrTransducer(Node):
         """Sessions that may use the model at once."""
         threads: int = Field(1, ge=1)
         """Of the ONNX engine."""
+        workers: int = Field(1, ge=1, le=16)
+        """Batches of the ONNX engine that run side by side, each on `threads` threads."""
         max_batch: int = Field(32, ge=1)
         max_wait: Seconds = 0.005
         """How long an idle engine waits for other sessions to share a batch."""
@@ -137,7 +139,8 @@ class AsrTransducer(Node):
 
 async def recogniser_for(c: AsrTransducer.Config, resources: Resources) -> StreamingRecogniser:
     """The recogniser that all nodes with the same model settings share."""
-    shared = ("model", "engine", "precision", "device", "slots", "threads", "max_batch", "max_wait")
+    shared = ["model", "engine", "precision", "device", "slots"]
+    shared += ["threads", "workers", "max_batch", "max_wait"]
     key = ("recogniser", *(getattr(c, name) for name in shared))
     return await resources.get(key, lambda: _recogniser(c))
 
@@ -166,7 +169,9 @@ def _recogniser(c: AsrTransducer.Config) -> StreamingRecogniser:
     model: Path | Mapping[str, Path] = Path(c.model)
     if not Path(c.model).is_dir():
         model = resolve(c.model, task="asr.streaming", rate=16000).files
-    return StreamingRecogniser(_engine(model, c), max_batch=c.max_batch, max_wait=c.max_wait)
+    workers = c.workers if c.engine == "onnx" else 1
+    engine = _engine(model, c)
+    return StreamingRecogniser(engine, max_batch=c.max_batch, max_wait=c.max_wait, workers=workers)
 
 
 def _engine(model: Path | Mapping[str, Path], c: AsrTransducer.Config) -> StreamingEngine:

@@ -49,7 +49,7 @@ class PredictorCache:
         """Remember a row."""
         if len(self._rows) >= self._size:
             for old in list(self._rows)[: self._size // 2]:
-                del self._rows[old]
+                self._rows.pop(old, None)  # another thread may have been quicker
         self._rows[key] = row
 
 

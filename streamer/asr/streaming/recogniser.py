@@ -49,18 +49,24 @@ class Listens(Protocol[T]):
 
 
 class StreamingRecogniser:
-    """An engine on a thread of its own, for any number of streams up to its slots.
+    """An engine on threads of its own, for any number of streams up to its slots.
 
-    A batch takes at most ``max_batch`` windows and waits at most ``max_wait`` s for them.
+    A batch takes at most ``max_batch`` windows and waits at most ``max_wait`` s for them;
+    ``workers`` batches run side by side (more than one: the ONNX engine only).
     Streams may use different decoders, as long as all of them run on ``engine``.
     """
 
     def __init__(
-        self, engine: StreamingEngine, *, max_batch: int = 32, max_wait: float = 0.005
+        self,
+        engine: StreamingEngine,
+        *,
+        max_batch: int = 32,
+        max_wait: float = 0.005,
+        workers: int = 1,
     ) -> None:
         self.engine = engine
         self._batcher: Batcher[Heard[Any], list[Any]] = Batcher(
-            _run, max_batch=max_batch, max_wait=max_wait, name="transducer"
+            _run, max_batch=max_batch, max_wait=max_wait, workers=workers, name="transducer"
         )
 
     @property

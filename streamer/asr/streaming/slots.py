@@ -94,14 +94,14 @@ class LeaseTable:
 class SlotPool(LeaseTable):
     """State tensors of ``slots`` sessions in main memory.
 
-    ``gather`` and ``scatter`` are for one thread at a time (the engine's).
+    Threads may ``gather`` and ``scatter`` side by side, as long as no lease is with two of them.
     """
 
     def __init__(self, specs: Sequence[StateSpec], slots: int) -> None:
         super().__init__(slots)
         self.specs = tuple(specs)
         self._pool = [_batched(spec, slots) for spec in self.specs]
-        self._buffers: dict[int, list[NDArray[Any]]] = {}
+        self._buffers: dict[tuple[int, int], list[NDArray[Any]]] = {}
 
     @property
     def slot_bytes(self) -> int:
@@ -109,28 +109,29 @@ class SlotPool(LeaseTable):
         return sum(array.nbytes for array in self._pool) // self.slots
 
     def gather(self, leases: Sequence[Lease]) -> list[NDArray[Any]]:
-        """State tensors of these sessions as one batch, valid until the next ``gather``.
+        """State tensors of these sessions as one batch, valid until this thread's next ``gather``.
 
         A void lease gets whatever its slot holds; its result is dropped by ``scatter``.
         """
         index = np.array([lease.index for lease in leases])
-        buffers = self._buffers.get(len(leases))
+        key = (threading.get_ident(), len(leases))
+        buffers = self._buffers.get(key)
         if buffers is None:
             buffers = [_batched(spec, len(leases)) for spec in self.specs]
-            self._buffers[len(leases)] = buffers
-        with self.lock:
-            for lease in leases:
+            self._buffers[key] = buffers
+        for lease in leases:
+            with self.lock:
                 if self.current(lease) and self.fresh(lease):
                     for spec, array in zip(self.specs, self._pool, strict=True):
                         array[_row(spec, lease.index)] = 0
-            for spec, array, buffer in zip(self.specs, self._pool, buffers, strict=True):
-                np.take(array, index, axis=spec.axis, out=buffer, mode="clip")
+        for spec, array, buffer in zip(self.specs, self._pool, buffers, strict=True):
+            np.take(array, index, axis=spec.axis, out=buffer, mode="clip")
         return buffers
 
     def scatter(self, leases: Sequence[Lease], states: Sequence[NDArray[Any]]) -> None:
         """Store the next states; rows of leases that have become void are left out."""
-        with self.lock:
-            for row, lease in enumerate(leases):
+        for row, lease in enumerate(leases):
+            with self.lock:  # a row at a time: sessions that come and go need the lock too
                 if self.current(lease):
                     for spec, array, state in zip(self.specs, self._pool, states, strict=True):
                         array[_row(spec, lease.index)] = state[_row(spec, row)]

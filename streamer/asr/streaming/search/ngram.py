@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -69,6 +70,7 @@ class NgramScorer:
             )
             for context, pairs in after.items()
         }
+        self._lock = threading.Lock()
         self._contexts: list[Context] = []
         self._states: dict[Context, int] = {}
         self._rows: dict[Context, Floats] = {}
@@ -101,8 +103,10 @@ class NgramScorer:
             context = context[1:]
         state = self._states.get(context)
         if state is None:
-            state = self._states[context] = len(self._contexts)
-            self._contexts.append(context)
+            with self._lock:  # two threads of an engine may meet the same history
+                state = self._states.setdefault(context, len(self._contexts))
+                if state == len(self._contexts):
+                    self._contexts.append(context)
         return state
 
     def _row(self, context: Context) -> Floats:
@@ -118,7 +122,7 @@ class NgramScorer:
                 row[tokens] = logps
             if len(self._rows) >= _ROWS:
                 for old in list(self._rows)[: _ROWS // 2]:
-                    del self._rows[old]
+                    self._rows.pop(old, None)
             self._rows[context] = row
         return row
 
