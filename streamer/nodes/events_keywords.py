@@ -32,7 +32,7 @@ class EventsKeywords(Node):
     class Config(NodeConfig):
         phrases: list[str] | dict[str, float] = Field(min_length=1)
         """What to listen for, numbers as words; `phrase: threshold` gives each its own."""
-        threshold: float = Field(0.3, gt=0, le=1)
+        threshold: float = Field(0.15, gt=0, le=1)
         """Confidence from which a phrase counts; lower finds more and errs more often."""
         model: str = "conformer-t-en"
         """A name that ``streamer models`` lists, or a folder; it needs a CTC head."""
