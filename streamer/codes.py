@@ -44,6 +44,7 @@ EXPLANATIONS: dict[str, str] = {
         "The answer of the chat model was longer than `longest` and was cut off there."
     ),
     # -- event detectors
+    "events.dtmf.rate": "`events.dtmf` needs a sample rate of at least 8000 Hz.",
     "events.keyword.phrase": (
         "A phrase of `events.keywords` holds letters that the model has no token for. Write it as "
         "it is said: small letters, numbers as words."

@@ -117,7 +117,8 @@ def command_of(args: argparse.Namespace) -> tuple[list[str], str, int]:
         command += ["--sessions", str(args.limit or args.clients), "--queue", "0"]
         return [*command, *(x for s in args.set for x in ("--set", s))], r"(ws://\S+)", 0
     m, port = args.sherpa, 6106
-    command = ["sherpa-onnx-online-websocket-server", f"--port={port}", f"--tokens={m}/tokens.txt"]
+    server = Path(sys.executable).with_name("sherpa-onnx-online-websocket-server")
+    command = [str(server), f"--port={port}", f"--tokens={m}/tokens.txt"]
     command += [f"--encoder={next(m.glob('encoder.int8.onnx'))}", f"--decoder={m}/decoder.onnx"]
     command += [f"--joiner={m}/joiner.onnx", "--num-threads=1", "--num-work-threads=2"]
     command += ["--num-io-threads=1", "--max-batch-size=32", "--log-file=/dev/null"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,7 +156,8 @@ def k_weights(size: int, rate: int) -> NDArray[np.float64]:
     both[0] = 1.0
     if size % 2 == 0:
         both[-1] = 1.0
-    return both * np.abs(shelf * rumble) ** 2
+    weights: NDArray[np.float64] = both * np.abs(shelf * rumble) ** 2
+    return weights
 
 
 def is_clipped(x: NDArray[np.float32]) -> bool:
@@ -179,7 +180,9 @@ def _flat_top(x: NDArray[np.float32]) -> bool:
     if not (near[:-2] & near[1:-1] & near[2:]).any():
         return False
     levels = np.unique(x[x > 0.5 * top])
-    step = float(np.median(np.diff(levels))) if len(levels) > 8 else 0.0
+    step = float(np.median(np.diff(levels))) if len(levels) > 2 else 0.0
+    if step > top / 24 and len(levels) > 8:
+        return False  # too coarse to tell
     unit = max(LSB, 0.0003 * top, step)
     flat = x > top - 0.75 * unit
     if not (flat[:-2] & flat[1:-1] & flat[2:]).any():
