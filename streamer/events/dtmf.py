@@ -23,11 +23,11 @@ KEYS = ("123A", "456B", "789C", "*0#D")
 BLOCK = 0.0256
 LOUD = 1e-5
 """Least power of the two tones together (-50 dBFS)."""
-SHARE = 0.55
+SHARE = 0.64
 """Of the block's power that must lie in the two tones."""
 BESIDE = 6.0
 """dB by which a tone must exceed the others of its group."""
-TWIST = (-9.0, 9.0)
+TWIST = (-9.0, 5.5)
 """dB by which the high tone may exceed the low one."""
 HARMONIC = -10.0
 """dB: the second harmonic of the low tone, at most, beside the tone."""

@@ -105,7 +105,7 @@ def test_hours_of_speech_hold_hardly_a_key() -> None:
                 position = moved.end
                 seconds += frame.duration
                 alarms += sum(event.state == "start" for event in stream.push(moved))
-    assert seconds > 600 and alarms / seconds * 3600 <= 5
+    assert seconds > 600 and alarms <= 1, alarms
 
 
 def test_a_gap_ends_the_key_and_rubbish_is_silence() -> None:
