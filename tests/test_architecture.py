@@ -14,7 +14,7 @@ FILES = sorted((ROOT / "streamer").rglob("*.py"))
 
 GROUND = {"", "codes", "errors", "packets"}
 """Modules (and the package itself) that anything may import."""
-SHARED = {"batching", "hub", "ort"}
+SHARED = {"batching", "endpoints", "hub", "ort"}
 CRAFTS = {"asr", "audio", "captions", "dialogue", "events", "mqtt", "tts", "turns", "vad"}
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),

@@ -18,7 +18,8 @@ from streamer.errors import DeviceError
 from streamer.graph import Engine
 from streamer.graph.build import load_graph
 from streamer.nodes import registry
-from tests.dialogue import chat_server
+from tests.dialogue import chat_events
+from tests.http_server import running
 
 ROOT = Path(__file__).parent.parent
 GRAPHS = sorted((ROOT / "graphs").glob("*.yaml"))
@@ -133,9 +134,9 @@ def test_a_language_model_answers(tmp_path: Path, capfd: pytest.CaptureFixture[s
     pytest.importorskip("hibari")
     pytest.importorskip("httpx")
     out, sample = tmp_path / "answer.wav", ROOT / "graphs" / "samples" / "question.flac"
-    with chat_server.running() as server:
-        pieces = [chat_server.text(word + " ") for word in "It is late. Go to bed.".split()]
-        server.plans = [[*pieces, chat_server.DONE]]
+    with running("text/event-stream") as server:
+        pieces = [chat_events.text(word + " ") for word in "It is late. Go to bed.".split()]
+        server.plans = [[*pieces, chat_events.DONE]]
         engine = play("assistant-chat", SOURCE=str(sample), OUT=str(out), CHAT_URL=server.url)
         asked = server.requests[0]["messages"][-1]["content"]
     assert not engine.reports

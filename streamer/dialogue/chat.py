@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from streamer.endpoints import bearer, reason_of
 from streamer.errors import ModelError
 
 __all__ = ["ChatClient", "ChatSettings", "ToolCall"]
@@ -42,6 +43,8 @@ class ToolCall:
     id: str = ""
     name: str = ""
     arguments: str = ""
+    result: str = ""
+    """Of whoever carried it out; empty if that was broken off."""
 
     def message(self) -> dict[str, Any]:
         """As the API wants it back."""
@@ -69,9 +72,9 @@ class ChatClient:
             ) from error
         self._httpx, self._settings = httpx, settings
         self.url = settings.url.rstrip("/") + "/chat/completions"
-        headers = {"Authorization": f"Bearer {settings.key}"} if settings.key else {}
         self._client = httpx.AsyncClient(
-            headers=headers, timeout=httpx.Timeout(None, connect=min(settings.first, 5.0))
+            headers=bearer(settings.key),
+            timeout=httpx.Timeout(None, connect=min(settings.first, 5.0)),
         )
 
     async def aclose(self) -> None:
@@ -138,7 +141,7 @@ class ChatClient:
                 if response.status_code != 200:
                     raise self._refused(response, await _some(response))
                 if "event-stream" not in response.headers.get("content-type", "event-stream"):
-                    yield self._whole(await _some(response, LONGEST_LINE))
+                    yield self._parsed(await _some(response, LONGEST_LINE))
                     return
                 async for line in self._lines(response):
                     if line == b"[DONE]":
@@ -168,7 +171,7 @@ class ChatClient:
         """The text in one event; calls are gathered."""
         try:
             if data.get("error"):
-                raise self._broken(_reason(json.dumps(data).encode()))
+                raise self._broken(reason_of(json.dumps(data).encode()))
             choices = data.get("choices") or [{}]
             delta = choices[0].get("delta") or choices[0].get("message") or {}
             for place, part in enumerate(delta.get("tool_calls") or ()):
@@ -199,10 +202,6 @@ class ChatClient:
             raise self._broken("an event that is not an object")
         return value
 
-    def _whole(self, body: bytes) -> dict[str, Any]:
-        """Of a server that does not stream."""
-        return self._parsed(body)
-
     def _broken(self, why: str) -> ModelError:
         return ModelError(
             f"The chat model at {self.url} broke off: {why}.",
@@ -214,7 +213,8 @@ class ChatClient:
         wait = response.headers.get("retry-after", "")
         later = f" (again in {wait} s)" if wait.isdigit() else ""
         return ModelError(
-            f"The chat model at {self.url} answered {response.status_code}{later}: {_reason(body)}",
+            f"The chat model at {self.url} answered {response.status_code}{later}: "
+            f"{reason_of(body)}",
             code="brain.chat.refused",
             hint="Check `model`, `url` and the key in the environment.",
         )
@@ -227,15 +227,3 @@ async def _some(response: Any, most: int = 4000) -> bytes:
         if len(body) > most:
             break
     return body[:most]
-
-
-def _reason(body: bytes) -> str:
-    """What the server says, in its usual JSON or as it stands."""
-    text = body.decode("utf-8", "replace").strip()
-    try:
-        answer: Any = json.loads(text)
-        error = answer.get("error") or answer.get("detail") or text
-        text = str(error.get("message", error) if isinstance(error, dict) else error)
-    except (ValueError, AttributeError):
-        pass
-    return text[:200] or "no reason given."

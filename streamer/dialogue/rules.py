@@ -27,7 +27,7 @@ from pydantic import (
 
 from streamer.dialogue.patterns import Match, Pattern, normalise
 
-__all__ = ["Action", "HttpAction", "MqttAction", "Reply", "Rule", "RuleBook", "fill"]
+__all__ = ["Action", "HttpAction", "MqttAction", "Reply", "Rule", "RuleBook", "Strict", "fill"]
 
 KNOWN = frozenset({"time", "date", "weekday", "result"})
 POLITE = (
@@ -66,11 +66,13 @@ Texts = Annotated[
 ]
 
 
-class _Model(BaseModel):
+class Strict(BaseModel):
+    """Base of what is written in YAML: unknown keys are refused, values do not change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
-class MqttAction(_Model):
+class MqttAction(Strict):
     """Publish a message on the node's broker; slots may stand in topic and payload."""
 
     mqtt: str = Field(description="the topic")
@@ -78,7 +80,7 @@ class MqttAction(_Model):
     qos: Literal[0, 1] = 1
 
 
-class HttpAction(_Model):
+class HttpAction(Strict):
     """Call an address; slots may stand in it and in the body. ``result`` is the answer's text."""
 
     http: str = Field(description="the address")
@@ -91,7 +93,7 @@ class HttpAction(_Model):
 Action = MqttAction | HttpAction
 
 
-class Rule(_Model):
+class Rule(Strict):
     """One thing a person may say."""
 
     when: Texts = Field(min_length=1)

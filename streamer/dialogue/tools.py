@@ -8,14 +8,14 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from streamer.dialogue.chat import ToolCall
-from streamer.dialogue.rules import Action, _Model
+from streamer.dialogue.rules import Action, Strict
 
 __all__ = ["Tool", "arguments_of", "declaration"]
 
 NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
 
 
-class Tool(_Model):
+class Tool(Strict):
     """One tool. ``{name}`` in the action's texts is the argument of that name."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")

@@ -48,6 +48,9 @@ class Context(Protocol):
     def stamp(self) -> Stamp:
         """The stamp of the packet being processed."""
 
+    def connected(self, port: str) -> bool:
+        """Whether anything is connected to this input."""
+
     def now_ns(self) -> int:
         """Monotonic nanoseconds of the loop's clock (virtual in tests)."""
 

@@ -55,6 +55,7 @@ class Runner:
             self._outs.setdefault(channel.edge.out.name, []).append(channel)
             channel.on_abandoned = self._on_abandoned
         self._all_outs = list(outs)
+        self._connected = {channel.edge.port.name for channel in ins}
         self._waits = {id(c): engine.recorder.track(c.name) for c in ins}
         self._blocks = {id(c): engine.recorder.track(c.name) for c in outs}
         self._track = engine.recorder.track(plan.name)
@@ -89,6 +90,9 @@ class Runner:
     @property
     def stamp(self) -> Stamp:
         return self._stamp
+
+    def connected(self, port: str) -> bool:
+        return port in self._connected
 
     def now_ns(self) -> int:
         return self._engine.now_ns()

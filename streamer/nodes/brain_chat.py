@@ -27,14 +27,16 @@ SYSTEM = (
 )
 WAIT_FOR_PLAYED = 0.3
 """Seconds in which the news of what was heard of an interrupted answer is waited for."""
+INTERRUPTED = json.dumps({"error": "the person interrupted; it may or may not have been done"})
 
 
 class BrainChat(Node):
     """Asks any server with OpenAI's `/chat/completions` (Ollama, llama.cpp, vLLM, OpenAI ...).
 
     An interruption, or the next turn, ends the request. With `played` connected, the dialogue
-    keeps of an interrupted answer only the words that were heard. If the model fails, what it
-    wrote so far is spoken, or `sorry`; the error is reported and the dialogue goes on.
+    keeps of an interrupted answer only the words that were heard. If the model fails, or only
+    ever uses tools, what it wrote so far is spoken, or `sorry`; the error is reported and the
+    dialogue goes on.
     """
 
     kind = "brain.chat"
@@ -73,6 +75,8 @@ class BrainChat(Node):
 
     _client: ChatClient | None = None
     _work: asyncio.Task[None] | None = None
+    _unheard: int | None = None
+    """The newest turn, while nothing of its answer is known to have been heard."""
 
     async def start(self) -> None:
         c = self.config
@@ -101,6 +105,8 @@ class BrainChat(Node):
         self._work = self.ctx.spawn(self._answer(turn, self.ctx.stamp))
 
     async def process_played(self, played: Played) -> None:
+        if played.turn == self._unheard:
+            self._unheard = None
         if played.state in ("done", "interrupted"):
             self._sounding.discard(played.turn)
             self._silent.set()
@@ -111,6 +117,8 @@ class BrainChat(Node):
 
     async def on_interrupt(self, generation: int) -> None:
         await self._stop()
+        if self._unheard is not None and self.ctx.connected("played"):
+            self._memory.heard(self._unheard, "")
 
     async def on_flush(self) -> None:
         await self._stop()
@@ -135,8 +143,9 @@ class BrainChat(Node):
             self._work = None
 
     async def _answer(self, turn: UserTurn, stamp: Stamp) -> None:
-        await self._until_silent()
         self._memory.ask(turn.index, turn.text)
+        self._unheard = turn.index
+        await self._until_silent()
         said = ""
         try:
             for left in range(self.config.rounds, -1, -1):
@@ -148,17 +157,20 @@ class BrainChat(Node):
                                 text += piece
                                 said += piece
                                 await self.reply.send(ReplyText(turn.index, piece), stamp)
-                            else:
+                            elif left:
                                 calls = piece
+                    for call in calls:
+                        call.result = await self._use(call)
                 finally:
-                    if text or calls:
-                        self._remember(turn, text, calls)
+                    self._remember(turn, text, calls)
                 if not calls:
                     break
-                for call in calls:
-                    result = await self._use(call)
-                    message = {"role": "tool", "tool_call_id": call.id, "content": result}
-                    self._memory.add(turn.index, message)
+            if not said.strip():
+                raise ModelError(
+                    f"The chat model used tools {self.config.rounds} times and gave no answer.",
+                    code="brain.chat.empty",
+                    hint="Allow it more `rounds`, or say in `system` when to answer.",
+                )
         except StreamerError as error:
             self.ctx.report(error)
             if not said.strip():
@@ -171,12 +183,20 @@ class BrainChat(Node):
         return self._client.ask(self._memory.messages, offered)
 
     def _remember(self, turn: UserTurn, text: str, calls: list[ToolCall]) -> None:
+        """Calls and results together: the API takes none without the other."""
+        if not text and not calls:
+            return
         message: dict[str, Any] = {"role": "assistant", "content": text or None}
         if calls:
             for place, call in enumerate(calls):
                 call.id = call.id or f"call_{turn.index}_{place}"
             message["tool_calls"] = [call.message() for call in calls]
         self._memory.add(turn.index, message)
+        for call in calls:
+            content = call.result or INTERRUPTED
+            self._memory.add(
+                turn.index, {"role": "tool", "tool_call_id": call.id, "content": content}
+            )
 
     async def _use(self, call: ToolCall) -> str:
         """The tool's result, or its error in words for the model."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from streamer.endpoints import bearer, reason_of
 from streamer.errors import ModelError
 from streamer.packets import Samples, Word
 from streamer.tts.voice import Run, spread
@@ -58,7 +57,7 @@ class EndpointVoice:
             "response_format": "pcm",
         }
         self._client = httpx.Client(
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            headers=bearer(key),
             timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
         )
         self._pace = PACE
@@ -126,7 +125,7 @@ class EndpointVoice:
 
     def _refused(self, status: int, body: bytes) -> ModelError:
         return ModelError(
-            f"The speech endpoint {self.url} answered {status}: {_reason(body)}",
+            f"The speech endpoint {self.url} answered {status}: {reason_of(body)}",
             code="tts.endpoint.refused",
             hint="Check `model`, `voice`, and the key in the environment.",
         )
@@ -145,15 +144,3 @@ def _begun(words: list[Word], now: float) -> list[Word]:
     count = sum(word.start < now for word in words)
     begun, words[:count] = words[:count], []
     return begun
-
-
-def _reason(body: bytes) -> str:
-    """What the server says, in its usual JSON or as it stands."""
-    text = body[:2000].decode("utf-8", "replace").strip()
-    try:
-        answer: Any = json.loads(text)
-        error = answer.get("error") or answer.get("detail") or text
-        text = str(error.get("message", error) if isinstance(error, dict) else error)
-    except (ValueError, AttributeError):
-        pass
-    return text[:200] or "no reason given."

@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from streamer.graph import Edge, Engine, GraphPlan, In, Node, NodePlan, QueueSpec, RestartSpec
+from streamer.graph import (
+    Edge,
+    Engine,
+    GraphPlan,
+    In,
+    Node,
+    NodePlan,
+    QueueSpec,
+    RestartSpec,
+    Source,
+)
+from streamer.packets import Stamp
+
+RATE = 16000
+
+
+class Scripted(Source):
+    """Sends what ``local["script"]`` says: (seconds, port, value). Subclasses have the ports."""
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        for when, port, value in self.ctx.local["script"]:
+            await asyncio.sleep(max(0.0, begin + when - loop.time()))
+            stamp = Stamp("s", int(when * RATE), RATE, self.ctx.now_ns(), self.ctx.generation)
+            await getattr(self, port).send(value, stamp)
 
 
 class Collect(Node):

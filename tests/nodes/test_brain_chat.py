@@ -16,7 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 from streamer.graph import Edge, Engine, GraphPlan, NodePlan, Out, QueueSpec, Source
 from streamer.nodes.brain_chat import BrainChat
 from streamer.packets import Played, ReplyText, UserTurn
-from tests.dialogue.chat_server import DONE, Server, call, delta, running, text
+from tests.dialogue.chat_events import DONE, call, delta, text
+from tests.http_server import Server, running
 from tests.mqtt.conftest import mosquitto as mosquitto  # a fixture
 from tests.mqtt.mosquitto import Mosquitto, free_port, subscribed
 from tests.nodes.graphs import Collect
@@ -47,7 +48,7 @@ class Person(Source):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with running() as made:
+    with running("text/event-stream") as made:
         yield made
 
 
@@ -89,6 +90,7 @@ def test_pieces_are_spoken_as_they_come_and_the_dialogue_is_remembered(
     assert [p.text for p in pieces if p.turn == 0] == ["Hel", "lo.", ""]
     assert [p.last for p in pieces if p.turn == 0] == [False, False, True]
     assert server.keys == ["Bearer secret"] * 2
+    assert set(server.paths) == {"/v1/chat/completions"}
     roles = [(m["role"], m["content"]) for m in server.requests[1]["messages"][1:]]
     assert roles == [("user", "Hi."), ("assistant", "Hello."), ("user", "And?")]
     assert server.requests[0]["temperature"] == 0.2 and server.requests[0]["max_tokens"] == 50
@@ -112,6 +114,16 @@ LIGHT = {
     },
     "do": {"mqtt": "home/{room}/light", "payload": "{level}"},
 }
+
+
+class Slow(http.server.BaseHTTPRequestHandler):
+    """Does nothing for a second."""
+
+    def do_GET(self) -> None:  # noqa: N802
+        time.sleep(1.0)
+
+    def log_message(self, *args: Any) -> None:
+        pass
 
 
 def test_a_tool_is_used_and_its_result_told(server: Server, mosquitto: Mosquitto) -> None:
@@ -171,14 +183,15 @@ def test_a_model_that_only_calls_tools_must_answer_in_the_end(server: Server) ->
     assert ["tools" in request for request in server.requests] == [True, True, False]
 
 
+def test_a_model_that_never_answers_is_given_up_and_nothing_is_done_unasked(server: Server) -> None:
+    server.plans = [[*call("set_light", "{}"), DONE]] * 2 + [[text("Fine."), DONE]]
+    answers, errors, _ = talk(server.url, ["Light!", 0.5, "And?"], tools=[LIGHT], rounds=1)
+    assert answers == {0: SORRY, 1: "Fine."} and errors == ["brain.chat.empty"]
+    told = server.requests[2]["messages"]
+    assert [m["role"] for m in told[1:]] == ["user", "assistant", "tool", "user"]
+
+
 def test_a_tool_that_fails_or_hangs_is_told_to_the_model(server: Server) -> None:
-    class Slow(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
-            time.sleep(1.0)
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as slow:
         threading.Thread(target=slow.serve_forever, args=(0.01,)).start()
         at = f"http://127.0.0.1:{slow.server_port}/"
@@ -257,6 +270,31 @@ def test_an_interruption_closes_the_connection_and_only_heard_words_stay(server:
     assert not any(p.last for p in pieces if p.turn == 0)
     roles = [(m["role"], m["content"]) for m in server.requests[1]["messages"][1:]]
     assert roles == [("user", "Tell me all."), ("assistant", "Once upon a"), ("user", "Wait.")]
+
+
+def test_an_answer_of_which_nothing_was_heard_is_forgotten(server: Server) -> None:
+    server.plans = [[text("It is late."), DONE], [text("Yes?"), DONE]]
+    talk(server.url, ["What time is it?", 0.3, "interrupt", "Wait.", 0.3])
+    roles = [(m["role"], m["content"]) for m in server.requests[1]["messages"][1:]]
+    assert roles == [("user", "What time is it?"), ("user", "Wait.")]
+
+
+def test_an_interruption_while_a_tool_works_leaves_a_dialogue_the_api_takes(
+    server: Server,
+) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as slow:
+        threading.Thread(target=slow.serve_forever, args=(0.01,)).start()
+        at = f"http://127.0.0.1:{slow.server_port}/"
+        tools = [{"name": "slow", "description": "x", "do": {"http": at}}]
+        both = [*call("nothing", "{}"), *call("slow", "{}", 1)]
+        server.plans = [[text("One moment."), *both, DONE], [text("Yes?"), DONE]]
+        talk(server.url, ["Go.", 0.4, "interrupt", "Wait.", 0.4], tools=tools)
+        slow.shutdown()
+    asked, first, second, last = server.requests[1]["messages"][-4:]
+    assert [c["id"] for c in asked["tool_calls"]] == ["call_0", "call_1"]
+    assert (first["tool_call_id"], second["tool_call_id"]) == ("call_0", "call_1")
+    assert "no tool" in first["content"] and "interrupted" in second["content"]
+    assert asked["content"] is None and last["content"] == "Wait."
 
 
 def test_the_next_turn_ends_the_answer_under_way(server: Server) -> None:

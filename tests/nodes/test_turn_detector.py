@@ -5,27 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from streamer.graph import Edge, Engine, GraphPlan, In, Node, NodePlan, Out, QueueSpec, Source
+from streamer.graph import Edge, Engine, GraphPlan, In, Node, NodePlan, Out, QueueSpec
 from streamer.graph.virtual import run
 from streamer.nodes.turn_detector import TurnDetectorNode
-from streamer.packets import Played, SpeechSpan, Stamp, Transcript, UserTurn
+from streamer.packets import Played, SpeechSpan, Transcript, UserTurn
+from tests.nodes.graphs import Scripted
 
-RATE = 16000
 
-
-class Script(Source):
-    """Sends what ``local["script"]`` says: (seconds, port, value)."""
-
+class Script(Scripted):
     speech: Out[SpeechSpan]
     transcript: Out[Transcript]
-
-    async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        begin = loop.time()
-        for when, port, value in self.ctx.local["script"]:
-            await asyncio.sleep(max(0.0, begin + when - loop.time()))
-            stamp = Stamp("s", int(when * RATE), RATE, self.ctx.now_ns(), self.ctx.generation)
-            await getattr(self, port).send(value, stamp)
 
 
 class Assistant(Node):

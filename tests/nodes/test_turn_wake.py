@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from streamer.graph import Edge, Engine, GraphPlan, NodePlan, Out, QueueSpec, Source
+from streamer.graph import Edge, Engine, GraphPlan, NodePlan, Out, QueueSpec
 from streamer.graph.virtual import run
 from streamer.nodes.turn_wake import TurnWake
-from streamer.packets import AudioEvent, Played, ReplyText, Stamp, UserTurn
-from tests.nodes.graphs import Collect
-
-RATE = 16000
+from streamer.packets import AudioEvent, Played, ReplyText, UserTurn
+from tests.nodes.graphs import Collect, Scripted
 
 
-class Script(Source):
-    """Sends what ``local["script"]`` says: (seconds, port, value)."""
-
+class Script(Scripted):
     turn: Out[UserTurn]
     wake: Out[AudioEvent]
     reply: Out[ReplyText]
     played: Out[Played]
-
-    async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        begin = loop.time()
-        for when, port, value in self.ctx.local["script"]:
-            await asyncio.sleep(max(0.0, begin + when - loop.time()))
-            stamp = Stamp("s", int(when * RATE), RATE, self.ctx.now_ns(), self.ctx.generation)
-            await getattr(self, port).send(value, stamp)
 
 
 def play(script: list[tuple[float, str, Any]], **settings: Any) -> list[tuple[str, float]]:

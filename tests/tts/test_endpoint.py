@@ -11,7 +11,8 @@ import pytest
 
 from streamer.errors import ModelError
 from streamer.tts.endpoint import EndpointVoice
-from tests.tts.speech_server import TONE, Server, running
+from tests.http_server import Server, running
+from tests.tts.tone import TONE
 
 TEXT = "One two three four five six."
 
@@ -31,20 +32,20 @@ def voice(server: Server) -> Iterator[EndpointVoice]:
 
 def test_the_sound_arrives_whole_whatever_the_pieces(server: Server, voice: EndpointVoice) -> None:
     data = TONE.tobytes()
-    server.plan = [data[:1], data[1:4002], data[4002:9999], data[9999:]]
+    server.plans = [[data[:1], data[1:4002], data[4002:9999], data[9999:]]]
     runs = list(voice.speak(TEXT))
     sound = np.concatenate([run.samples for run in runs])
     assert np.array_equal(np.round(sound * 32768), TONE)
     words = [w for run in runs for w in run.words]
     assert " ".join(w.text for w in words) == TEXT
     assert all(0 <= w.start <= w.end for w in words) and words[-1].end <= 1.0
-    ((body, key),) = server.requests
-    assert key == "Bearer secret" and body["path"] == "/v1/audio/speech"
+    (body,), (key,), (path,) = server.requests, server.keys, server.paths
+    assert key == "Bearer secret" and path == "/v1/audio/speech"
     assert (body["input"], body["voice"], body["response_format"]) == (TEXT, "alloy", "pcm")
 
 
 def test_sound_is_out_before_the_server_is_done(server: Server, voice: EndpointVoice) -> None:
-    server.plan = [TONE.tobytes()[:19200], 0.5, TONE.tobytes()[19200:]]
+    server.plans = [[TONE.tobytes()[:19200], 0.5, TONE.tobytes()[19200:]]]
     begin = time.monotonic()
     runs = voice.speak(TEXT)
     next(runs)
@@ -53,17 +54,17 @@ def test_sound_is_out_before_the_server_is_done(server: Server, voice: EndpointV
 
 
 def test_closing_in_the_middle_ends_the_request(server: Server, voice: EndpointVoice) -> None:
-    server.plan = [TONE.tobytes()] * 400
+    server.plans = [[TONE.tobytes()] * 400]
     runs = voice.speak(TEXT)
     next(runs)
     runs.close()  # type: ignore[attr-defined]
     assert server.broken.wait(5)
-    server.plan = [TONE.tobytes()]
+    server.plans = [[TONE.tobytes()]]
     assert sum(run.samples.size for run in voice.speak(TEXT)) == TONE.size
 
 
 def test_the_pace_of_the_voice_is_learned(server: Server, voice: EndpointVoice) -> None:
-    server.plan = [TONE.tobytes() * 4]  # four seconds: slower than most
+    server.plans = [[TONE.tobytes() * 4]]  # four seconds: slower than most
     for _ in range(8):
         runs = list(voice.speak(TEXT))
     words = [w for run in runs for w in run.words]
@@ -85,7 +86,7 @@ def test_the_pace_of_the_voice_is_learned(server: Server, voice: EndpointVoice) 
 def test_what_goes_wrong_is_named(
     server: Server, voice: EndpointVoice, status: int, plan: list[Any], code: str, says: str
 ) -> None:
-    server.status, server.plan = status, plan
+    server.status, server.plans = status, [plan]
     with pytest.raises(ModelError) as caught:
         list(voice.speak(TEXT))
     assert caught.value.code == code and says in caught.value.message
@@ -98,5 +99,5 @@ def test_no_server() -> None:
 
 
 def test_an_empty_answer_is_no_sound(server: Server, voice: EndpointVoice) -> None:
-    server.plan = []
+    server.plans = [[]]
     assert list(voice.speak(TEXT)) == []

@@ -1,4 +1,4 @@
-"""A small real HTTP server with OpenAI's ``/audio/speech``, well-behaved or not."""
+"""A small real HTTP server that answers as planned, well-behaved or not."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import numpy as np
-
-TONE = (np.sin(np.arange(24000) * 0.05) * 20000).astype("<i2")
-
 
 class Server(ThreadingHTTPServer):
-    """``plan``: pieces to send; a number waits so many seconds, None breaks off."""
+    """``plans``: for each request in turn what to send; a float waits, None breaks off.
+
+    The last plan serves all further requests.
+    """
 
     daemon_threads = True
-    plan: list[Any]
-    status = 200
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "") -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.requests: list[tuple[dict[str, Any], str | None]] = []
+        self.kind = kind
+        self.status = 200
+        self.plans: list[list[Any]] = []
+        self.requests: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+        self.keys: list[str | None] = []
         self.broken = threading.Event()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1/"
+        return f"http://127.0.0.1:{self.server_port}/v1"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -37,13 +39,17 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_POST(self) -> None:  # noqa: N802
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append((body | {"path": self.path}, self.headers["Authorization"]))
-        self.send_response(self.server.status)
+        server = self.server
+        server.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        server.paths.append(self.path)
+        server.keys.append(self.headers["Authorization"])
+        self.send_response(server.status)
+        if server.kind:
+            self.send_header("Content-Type", server.kind)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
-            for step in self.server.plan:
+            for step in server.plans[min(len(server.requests), len(server.plans)) - 1]:
                 if step is None:
                     self.close_connection = True
                     return
@@ -53,16 +59,16 @@ class Handler(BaseHTTPRequestHandler):
                     self.wfile.write(f"{len(step):x}\r\n".encode() + step + b"\r\n")
             self.wfile.write(b"0\r\n\r\n")
         except OSError:
-            self.server.broken.set()
+            server.broken.set()
 
     def log_message(self, *args: object) -> None:
         pass
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Server]:
-    """A server until the block ends."""
-    server = Server()
+def running(kind: str = "") -> Iterator[Server]:
+    """A server until the block ends; ``kind`` is its content type."""
+    server = Server(kind)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
