@@ -161,7 +161,7 @@ class AudioEvent:
 
     ``state`` is ``start`` or ``end`` of something that lasts, ``instant`` for what has no length.
     ``start`` and ``end`` are media seconds; ``end`` is None while it lasts. ``detector`` names who
-    says so (``keyword``, ``sound``, ``dtmf``, ``level``), ``label`` what it was.
+    says so (``keyword``, ``wake_word``, ``sound``, ``dtmf``, ``level``), ``label`` what it was.
     """
 
     interruptible: ClassVar[bool] = False

@@ -111,7 +111,7 @@ def posteriors(engine: StreamingEngine, chunk: int, samples: Samples) -> Floats:
 
 
 def hear(graph: KeywordGraph, logps: Floats) -> list[Found]:
-    spotter = KeywordSpotter(graph, 0.08)
+    spotter = KeywordSpotter(graph)
     return spotter.push(logps) + spotter.finish()
 
 

@@ -56,6 +56,7 @@ class KeywordGraph:
                 spelled.setdefault(letters, []).append(i)
                 self.continues[i] = not letters.startswith(WORD)
         self.blank = info.blank
+        self.frame_seconds = info.frame_seconds
         self.phrases = list(phrases)
         self.thresholds = np.array(list(phrases.values()), np.float32)
         longest = max(map(len, spelled))
@@ -113,9 +114,9 @@ class KeywordGraph:
 class KeywordSpotter:
     """One stream: frames in, phrases out. Frames may come in any number at a time."""
 
-    def __init__(self, graph: KeywordGraph, frame_seconds: float) -> None:
-        self._g, self._seconds = graph, frame_seconds
-        self._limit = np.maximum(graph.limit / frame_seconds, 1.0)
+    def __init__(self, graph: KeywordGraph) -> None:
+        self._g, self._seconds = graph, graph.frame_seconds
+        self._limit = np.maximum(graph.limit / graph.frame_seconds, 1.0)
         self.frame = 0
         self._forget()
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streamer.audio.samples import clean
 from streamer.events.blocks import Blocks
-from streamer.events.hysteresis import Hysteresis
+from streamer.events.hysteresis import Change, Hysteresis
 from streamer.packets import AudioEvent, AudioFrame, Samples
 
 __all__ = ["LevelRules", "LevelStream", "is_clipped", "k_weights"]
@@ -83,10 +83,7 @@ class LevelStream:
         rest = self._blocks.rest()
         events = list(self._judge(self._blocks.position, rest)) if len(rest) else []
         for label, state in self._states.items():
-            began = state.began
-            change = state.close(self._blocks.end / self._rate)
-            if change is not None:
-                events.append(AudioEvent("level", label, "end", began, change[1]))
+            events += _events(label, state.close(self._blocks.end / self._rate))
         self._format = None
         return events
 
@@ -118,15 +115,13 @@ class LevelStream:
             "dead": float(bool((block == block[0]).all())),
         }
         for label, state in self._states.items():
-            began = state.began
-            change = state.push(values[label], begin, end)
-            if change is None:
-                continue
-            name, when = change
-            if name == "start":
-                yield AudioEvent("level", label, "start", when)
-            else:
-                yield AudioEvent("level", label, "end", began, when)
+            yield from _events(label, state.push(values[label], begin, end))
+
+
+def _events(label: str, change: Change | None) -> list[AudioEvent]:
+    if change is None:
+        return []
+    return [AudioEvent("level", label, change.state, change.start, change.end)]
 
 
 def lufs(power: float) -> float:

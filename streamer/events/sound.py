@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from streamer.asr.features import LOG_FLOOR, FeatureStream
 from streamer.audio.samples import clean
 from streamer.errors import InputError, ModelError
-from streamer.events.hysteresis import Hysteresis
+from streamer.events.hysteresis import Change, Hysteresis
 from streamer.ort import session_options
 from streamer.packets import AudioEvent, AudioFrame, Samples
 
@@ -60,6 +60,8 @@ class SoundModel:
                 hint="Use a file that tools/train_events.py wrote.",
             ) from error
         self._inputs = [i for i in self._session.get_inputs() if i.name != "features"]
+        self._axes = [1 if i.name == "gru" else 0 for i in self._inputs]
+        """Which axis of each state counts the streams."""
 
     def initial(self) -> list[NDArray[np.float32]]:
         """The state before the first piece, one stream wide."""
@@ -68,14 +70,13 @@ class SoundModel:
 
     def run(self, pieces: Sequence[Piece]) -> list[NDArray[np.float32]]:
         """Probabilities ``[HOP / 4, classes]`` of each piece; their states move on."""
-        axes = [1 if i.name == "gru" else 0 for i in self._inputs]
         feed = {"features": np.stack([piece.rows for piece in pieces])}
-        for k, (i, axis) in enumerate(zip(self._inputs, axes, strict=True)):
+        for k, (i, axis) in enumerate(zip(self._inputs, self._axes, strict=True)):
             feed[i.name] = np.concatenate([piece.state[k] for piece in pieces], axis=axis)
         probabilities, *after = self._session.run(None, feed)
         for n, piece in enumerate(pieces):
             piece.state[:] = [
-                part.take([n], axis=axis) for part, axis in zip(after, axes, strict=True)
+                part.take([n], axis=axis) for part, axis in zip(after, self._axes, strict=True)
             ]
         return list(probabilities)
 
@@ -153,25 +154,20 @@ class SoundStream:
             self._level = self._decay * self._level + (1 - self._decay) * row
             begin, self._at = self._at, self._at + self._frame
             for index, state in self._states.items():
-                began, peak = state.began, state.peak
                 change = state.push(float(self._level[index]), begin, self._at)
-                if change is None:
-                    continue
-                name, when = change
-                label = self._model.labels[index]
-                if name == "start":
-                    events.append(AudioEvent("sound", label, "start", when, None, state.peak))
-                else:
-                    events.append(AudioEvent("sound", label, "end", began, when, peak))
+                events += self._events(index, change)
         return events
 
     def finish(self) -> list[AudioEvent]:
         """The stream ends, or what is wanted of it: the end of all that goes on."""
-        events = []
-        for index, state in self._states.items():
-            began, peak = state.began, state.peak
-            change = state.close(self._at)
-            if change is not None:
-                label = self._model.labels[index]
-                events.append(AudioEvent("sound", label, "end", began, change[1], peak))
-        return events
+        return [
+            event
+            for index, state in self._states.items()
+            for event in self._events(index, state.close(self._at))
+        ]
+
+    def _events(self, index: int, change: Change | None) -> list[AudioEvent]:
+        if change is None:
+            return []
+        label = self._model.labels[index]
+        return [AudioEvent("sound", label, change.state, change.start, change.end, change.peak)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from streamer.asr.streaming.engine import StreamingEngine
-from streamer.asr.streaming.session import Windows
+from streamer.asr.streaming.seat import Seat
 from streamer.errors import ModelError
 from streamer.events.keywords import Found, KeywordGraph, KeywordSpotter
 from streamer.packets import AudioEvent
@@ -15,30 +15,24 @@ from streamer.packets import AudioEvent
 __all__ = ["KeywordDecoder", "KeywordStream"]
 
 
-class KeywordStream:
-    """One session's audio. ``close`` gives its slot back and may be called at any time."""
+class KeywordStream(Seat):
+    """One session's audio, and the phrases found in it."""
 
     def __init__(self, decoder: KeywordDecoder, base: float) -> None:
+        super().__init__(decoder.engine, decoder.chunk)
         self.decoder = decoder
-        self.windows = Windows(decoder.engine.info, decoder.chunk)
-        self.spotter = KeywordSpotter(decoder.graph, decoder.engine.info.frame_seconds)
-        self.base = base
-        self.lease = decoder.engine.acquire()
+        self._begin(base)
 
     def restart(self, base: float) -> None:
-        """Forget what is not yet said; the next sample is at media time ``base`` (s)."""
-        self.windows = Windows(self.decoder.engine.info, self.decoder.chunk)
-        self.spotter = KeywordSpotter(self.decoder.graph, self.decoder.engine.info.frame_seconds)
-        self.base = base
-        self.lease = self.decoder.engine.reset(self.lease)
+        super().restart(base)
+        self._begin(base)
 
-    def close(self) -> None:
-        """Give the slot back; a batch under way is not disturbed."""
-        self.decoder.engine.release(self.lease)
+    def _begin(self, base: float) -> None:
+        self.spotter, self.base = KeywordSpotter(self.decoder.graph), base
 
     def events(self, found: Sequence[Found]) -> list[AudioEvent]:
         """With media times."""
-        second = self.decoder.engine.info.frame_seconds
+        second = self.decoder.graph.frame_seconds
         return [
             AudioEvent(
                 "keyword",

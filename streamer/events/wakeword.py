@@ -88,7 +88,7 @@ class WakeWords:
             for label, word, state in self._words:
                 for probability in word.process_streaming(features):
                     change = state.push(probability, begin, end)
-                    if change is not None and change[0] == "start":
+                    if change is not None and change.state == "start":
                         start = max(0.0, end - SPOKEN)
                         events.append(
                             AudioEvent("wake_word", label, "instant", start, end, probability)

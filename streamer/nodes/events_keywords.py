@@ -10,15 +10,16 @@ from streamer.asr.streaming import RecogniserStream, StreamingRecogniser
 from streamer.errors import InputError
 from streamer.events.keywords import KeywordGraph
 from streamer.events.spotting import KeywordDecoder
-from streamer.graph import In, Node, NodeConfig, Out
+from streamer.graph import NodeConfig
 from streamer.graph.units import Seconds
 from streamer.nodes.asr_transducer import AsrTransducer, recogniser_for
+from streamer.nodes.events import EventsNode
 from streamer.packets import AudioEvent, AudioFrame
 
 __all__ = ["EventsKeywords"]
 
 
-class EventsKeywords(Node):
+class EventsKeywords(EventsNode):
     """Spots phrases with the CTC head of the streaming recogniser, whatever else is said.
 
     An event tells phrase, place and confidence. It comes once the word after it has begun, or a
@@ -26,8 +27,6 @@ class EventsKeywords(Node):
     """
 
     kind = "events.keywords"
-    audio: In[AudioFrame]
-    event: Out[AudioEvent]
 
     class Config(NodeConfig):
         phrases: list[str] | dict[str, float] = Field(min_length=1)
@@ -69,13 +68,13 @@ class EventsKeywords(Node):
     async def process(self, frame: AudioFrame) -> None:
         assert self._stream is not None
         try:
-            await self._send(await self._stream.accept(frame.samples[:, 0], frame.start))
+            await self.send(await self._stream.accept(frame.samples[:, 0], frame.start))
         except InputError as error:
             self.ctx.report(error)  # its place in the stream is heard as a gap
 
     async def finish(self) -> None:
         assert self._stream is not None
-        await self._send(await self._stream.flush())
+        await self.send(await self._stream.flush())
 
     async def on_mark(self, mark: str) -> None:
         await self.finish()
@@ -84,10 +83,6 @@ class EventsKeywords(Node):
         if self._stream is not None:
             self._stream.close()
             self._stream = None
-
-    async def _send(self, events: list[AudioEvent]) -> None:
-        for event in events:
-            await self.event.send(event)
 
 
 def _decoder(recogniser: StreamingRecogniser, c: Any) -> KeywordDecoder:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from pydantic import Field
 
 from streamer.events.level import LevelRules, LevelStream
-from streamer.graph import In, Node, NodeConfig, Out
+from streamer.graph import NodeConfig
 from streamer.graph.units import Seconds
-from streamer.packets import AudioEvent, AudioFrame
+from streamer.nodes.events import EventsNode
+from streamer.packets import AudioFrame
 
 __all__ = ["EventsLevel"]
 
 
-class EventsLevel(Node):
+class EventsLevel(EventsNode):
     """Clipping, too loud, silence, a dead source: each with start and end. Any format."""
 
     kind = "events.level"
-    audio: In[AudioFrame]
-    event: Out[AudioEvent]
 
     class Config(NodeConfig):
         loud: float = Field(-9.0, le=0)
@@ -37,11 +36,7 @@ class EventsLevel(Node):
         self._stream = LevelStream(LevelRules(**self.config.model_dump()))
 
     async def process(self, frame: AudioFrame) -> None:
-        await self._send(self._stream.push(frame))
+        await self.send(self._stream.push(frame))
 
     async def finish(self) -> None:
-        await self._send(self._stream.finish())
-
-    async def _send(self, events: list[AudioEvent]) -> None:
-        for event in events:
-            await self.event.send(event)
+        await self.send(self._stream.finish())

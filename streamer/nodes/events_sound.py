@@ -10,22 +10,21 @@ from pydantic import Field
 from streamer import hub
 from streamer.batching import Batcher, EngineStats
 from streamer.events.sound import HOP, Piece, SoundModel, SoundRules, SoundStream
-from streamer.graph import In, Node, NodeConfig, Out
+from streamer.graph import NodeConfig
 from streamer.graph.units import Seconds
-from streamer.packets import AudioEvent, AudioFrame
+from streamer.nodes.events import EventsNode
+from streamer.packets import AudioFrame
 
 __all__ = ["EventsSound"]
 
 
-class EventsSound(Node):
+class EventsSound(EventsNode):
     """Sounds of the classes its model knows, with start and end.
 
     The model that ships knows the ten of ESC-10: `streamer models` shows its card.
     """
 
     kind = "events.sound"
-    audio: In[AudioFrame]
-    event: Out[AudioEvent]
 
     class Config(NodeConfig):
         model: str = "sound-events"
@@ -60,23 +59,19 @@ class EventsSound(Node):
     async def process(self, frame: AudioFrame) -> None:
         assert self._stream is not None and self._shared is not None
         events, pieces = self._stream.take(frame)
-        await self._send(events)
+        await self.send(events)
         for piece in pieces:
             found = await self._shared.batcher.submit(piece, HOP * 0.01)
-            await self._send(self._stream.heard(found))
+            await self.send(self._stream.heard(found))
 
     async def finish(self) -> None:
         assert self._stream is not None
-        await self._send(self._stream.finish())
+        await self.send(self._stream.finish())
 
     async def close(self) -> None:
         if self._shared is not None:
             self._shared.batcher.members -= 1
             self._shared = None
-
-    async def _send(self, events: list[AudioEvent]) -> None:
-        for event in events:
-            await self.event.send(event)
 
 
 class SharedSounds:

@@ -7,13 +7,14 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from streamer.events.wakeword import WakeWords
-from streamer.graph import In, Node, NodeConfig, Out
-from streamer.packets import AudioEvent, AudioFrame
+from streamer.graph import NodeConfig
+from streamer.nodes.events import EventsNode
+from streamer.packets import AudioFrame
 
 __all__ = ["EventsWakeWord"]
 
 
-class EventsWakeWord(Node):
+class EventsWakeWord(EventsNode):
     """Wake words with models trained for them (extra [wakeword]).
 
     Those that the package brings may not be used commercially (CC BY-NC-SA 4.0); `events.keywords`
@@ -21,8 +22,6 @@ class EventsWakeWord(Node):
     """
 
     kind = "events.wake_word"
-    audio: In[AudioFrame]
-    event: Out[AudioEvent]
 
     class Config(NodeConfig):
         models: list[str] | dict[str, float] = Field(["okay_nabu"], min_length=1)
@@ -49,8 +48,7 @@ class EventsWakeWord(Node):
 
     async def process(self, frame: AudioFrame) -> None:
         assert self._words is not None
-        for event in await self.ctx.call(self._words.push, frame):
-            await self.event.send(event)
+        await self.send(await self.ctx.call(self._words.push, frame))
 
     async def close(self) -> None:
         if self._words is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from streamer.events.hysteresis import Hysteresis
+from streamer.events.hysteresis import Change, Hysteresis
 
 
 def run(state: Hysteresis, values: list[float], step: float = 0.1) -> list[tuple[str, float]]:
     said = [state.push(v, i * step, (i + 1) * step) for i, v in enumerate(values)]
-    return [(name, pytest.approx(when)) for name, when in filter(None, said)]
+    return [
+        (c.state, pytest.approx(c.start if c.end is None else c.end)) for c in said if c is not None
+    ]
 
 
 def test_between_the_thresholds_nothing_changes() -> None:
@@ -28,11 +30,17 @@ def test_short_peaks_and_short_pauses_do_not_count() -> None:
 def test_the_peak_is_of_the_event_alone() -> None:
     state = Hysteresis(0.5, 0.3, min_on_s=0.2)
     run(state, [0.95, 0.1, 0.6, 0.7])
-    assert state.active and state.peak == 0.7 and state.began == pytest.approx(0.2)
+    assert state.active and state.began == pytest.approx(0.2)
+    change = state.close(0.4)
+    assert change is not None and (change.start, change.end, change.peak) == (
+        pytest.approx(0.2),
+        0.4,
+        0.7,
+    )
 
 
 def test_the_end_of_the_stream_ends_it() -> None:
     state = Hysteresis(0.5, 0.3, min_off_s=5)
     run(state, [0.9, 0.1])
-    assert state.close(0.2) == ("end", 0.1)
+    assert state.close(0.2) == Change("end", 0.0, 0.1, 0.9)
     assert state.close(0.3) is None

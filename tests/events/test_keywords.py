@@ -27,7 +27,7 @@ def frames(*tokens: str, sure: float = 0.9) -> Floats:
 def hear(
     logps: Floats, threshold: float = 0.5, phrase: str = "abba", chunk: int = 1
 ) -> list[Found]:
-    spotter = KeywordSpotter(KeywordGraph(INFO, {phrase: threshold}), 0.08)
+    spotter = KeywordSpotter(KeywordGraph(INFO, {phrase: threshold}))
     found: list[Found] = []
     for at in range(0, len(logps), chunk):
         found += spotter.push(logps[at : at + chunk])
@@ -74,7 +74,7 @@ def test_the_score_is_that_of_the_best_alignment(seed: int) -> None:
     rng = np.random.default_rng(seed)
     logps = np.log(rng.dirichlet(np.ones(len(TOKENS)), 4)).astype(np.float32)
     graph = KeywordGraph(INFO, {"abc": 1e-9})
-    spotter = KeywordSpotter(graph, 0.08)
+    spotter = KeywordSpotter(graph)
     scores = []
     for row in logps:
         spotter._advance(row - row.max())

@@ -11,34 +11,28 @@ import numpy as np
 from streamer.asr.streaming.endpoint import EndpointRules
 from streamer.asr.streaming.engine import StreamingEngine
 from streamer.asr.streaming.search import Search
-from streamer.asr.streaming.session import Segmenter, Windows
+from streamer.asr.streaming.seat import Seat
+from streamer.asr.streaming.session import Segmenter
 from streamer.asr.streaming.text import Detokeniser
 from streamer.packets import Samples, Transcript
 
 __all__ = ["Decoder", "Stream"]
 
 
-class Stream:
-    """One session's audio. ``close`` gives its slot back and may be called at any time."""
+class Stream(Seat):
+    """One session's audio, and what is said in it."""
 
     def __init__(self, decoder: Decoder, base: float) -> None:
+        super().__init__(decoder.engine, decoder.chunk)
         self.decoder = decoder
-        self.windows = Windows(decoder.engine.info, decoder.chunk)
         self.segmenter = Segmenter(
             decoder.search, decoder.words, decoder.engine.info, decoder.rules
         )
         self.segmenter.base = base
-        self.lease = decoder.engine.acquire()
 
     def restart(self, base: float) -> None:
-        """Forget what is not yet said; the next sample is at media time ``base`` (s)."""
-        self.windows = Windows(self.decoder.engine.info, self.decoder.chunk)
+        super().restart(base)
         self.segmenter.restart(base)
-        self.lease = self.decoder.engine.reset(self.lease)
-
-    def close(self) -> None:
-        """Give the slot back; a batch under way is not disturbed."""
-        self.decoder.engine.release(self.lease)
 
 
 class Decoder:
@@ -72,7 +66,7 @@ class Decoder:
         for stream in streams:
             made, silent = stream.segmenter.update()
             if silent:
-                stream.lease = self.engine.reset(stream.lease)
+                stream.reset()
             if stream.windows.finished:
                 made += stream.segmenter.finish()
             said.append(made)
