@@ -292,5 +292,13 @@ EXPLANATIONS: dict[str, str] = {
     "top.unreachable": "No service answers at that address, or it wants a key.",
     "top.not-metrics": "What answers at that address does not show Prometheus metrics.",
     "serve.certificate": "The TLS certificate or its key cannot be read or do not belong together.",
+    "serve.processes": (
+        "This system cannot hand connections from one process to another (Windows). "
+        "Leave --processes out."
+    ),
+    "serve.process": (
+        "A process of `streamer serve --processes` ended before it was ready. Its own message "
+        "stands above; try without --processes."
+    ),
     "output.closed": "The program that read standard output through a pipe has ended.",
 }

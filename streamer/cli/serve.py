@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +17,12 @@ from rich.console import Console
 
 from streamer.cli._otel import Otel, tracer_for
 from streamer.cli._session import variables
+from streamer.cli._worker import Worker
 from streamer.graph import GraphPlan
 from streamer.graph.build import load_graph
 from streamer.nodes import registry
 from streamer.serve.auth import Keys
+from streamer.serve.fleet import Fleet
 from streamer.serve.limits import Limits
 from streamer.serve.service import Settings
 from streamer.serve.service import serve as run_service
@@ -36,6 +41,9 @@ def serve(
     ] = None,
     sessions: Annotated[int, typer.Option(help="Sessions at once.")] = 64,
     queue: Annotated[int, typer.Option(help="Connections that may wait for a session.")] = 16,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that share the sessions; each loads the models.")
+    ] = 1,
     idle: Annotated[float, typer.Option(help="Seconds of silence before a client is closed.")] = 30,
     keys: Annotated[
         Path | None, typer.Option(help="File of API keys; without it everybody may come in.")
@@ -59,7 +67,8 @@ def serve(
         key, line = Keys.new(new_key)
         typer.echo(f"key:  {key}\nline: {line}")
         return
-    plan = load_graph(graph, registry(), settings=variables(assign or []))
+    values = variables(assign or [])
+    plan = load_graph(graph, registry(), settings=values)
     settings = Settings(
         host=host,
         port=port,
@@ -70,21 +79,36 @@ def serve(
         certificate=certificate,
         private_key=private_key,
     )
+    if processes > 1:
+        with tempfile.TemporaryDirectory(prefix="streamer-") as folder:
+            work = Worker(graph, values, settings, otel, processes, Path(folder))
+            fleet = Fleet(processes, work).serve(host, port, settings.grace)
+            asyncio.run(_until_told(plan.name, settings, fleet))
+        return
     with tracer_for(otel) as tracer:
-        asyncio.run(_serve(plan, replace(settings, tracer=tracer)))
+        settings = replace(settings, tracer=tracer)
+        asyncio.run(_until_told(plan.name, settings, _alone(plan, settings)))
 
 
-async def _serve(plan: GraphPlan, settings: Settings) -> None:
-    """Until SIGTERM or Ctrl-C."""
+@contextlib.asynccontextmanager
+async def _alone(plan: GraphPlan, settings: Settings) -> AsyncIterator[int]:
+    async with run_service(plan, settings) as (_, port):
+        yield port
+
+
+async def _until_told(
+    name: str, settings: Settings, service: AbstractAsyncContextManager[int]
+) -> None:
+    """Until SIGTERM or Ctrl-C; ``service`` gives its port."""
     console = Console(stderr=True, highlight=False)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError):  # Windows
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-    async with run_service(plan, settings) as (_, real_port):
+    async with service as port:
         scheme = "wss" if settings.certificate else "ws"
-        console.print(f"Serving {plan.name} at {scheme}://{settings.host}:{real_port}/v1/stream")
-        console.print(f"Captions page: http{scheme[2:]}://{settings.host}:{real_port}/")
+        console.print(f"Serving {name} at {scheme}://{settings.host}:{port}/v1/stream")
+        console.print(f"Captions page: http{scheme[2:]}://{settings.host}:{port}/")
         await stop.wait()
         console.print("Finishing the open sessions.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
+import socket
 import ssl
 import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping
@@ -70,13 +71,16 @@ class Gateway:
     tls: ssl.SSLContext | None = None
     _server: Server | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port (useful with port 0)."""
+    async def start(
+        self, host: str | None, port: int | None, sock: socket.socket | None = None
+    ) -> int:
+        """Listen there, or on ``sock``; returns the port (useful with port 0)."""
         limits = self.sessions.limits
         self._server = await serve(
             self._serve_client,
             host,
             port,
+            sock=sock,
             process_request=self._process_request,
             max_size=limits.message,
             max_queue=16,
@@ -89,7 +93,7 @@ class Gateway:
             ssl=self.tls,
             server_header=None,
         )
-        return int(self._server.sockets[0].getsockname()[1])
+        return 0 if sock is not None else int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self, grace: float = 10.0) -> None:
         """Refuse newcomers, let every session finish what it was sent, close."""

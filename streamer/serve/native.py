@@ -19,6 +19,7 @@ from streamer.serve.admission import RefusedError
 from streamer.serve.formats import AudioIn, open_audio
 from streamer.serve.gateway import CLOSE_ERROR, CLOSE_POLICY, Client
 from streamer.serve.messages import event_object, parse_object
+from streamer.serve.peers import Peers, relay
 from streamer.serve.replay import Replay
 from streamer.serve.schemas import VERSION, End, KeepAlive, Mark, Order, Resume, Start
 from streamer.serve.sessions import Session, Sessions
@@ -56,7 +57,8 @@ class _Live:
 class Native:
     """The adapter; one instance serves all connections and remembers dropped sessions."""
 
-    def __init__(self) -> None:
+    def __init__(self, peers: Peers | None = None) -> None:
+        self._peers = peers
         self._live: dict[str, _Live] = {}
         self._keepers: set[asyncio.Task[None]] = set()
 
@@ -67,6 +69,8 @@ class Native:
             return
         if start.resume is not None:
             live = self._live.get(start.resume.session)
+            if live is None and await self._elsewhere(socket, start, start.resume):
+                return
             if live is None:
                 await _fail(socket, _gone())
                 return
@@ -96,6 +100,11 @@ class Native:
                     live.socket = None
                     live.given_up = socket.close_code != ABNORMAL
                     live.changed.set()
+
+    async def _elsewhere(self, socket: ServerConnection, start: Start, resume: Resume) -> bool:
+        """Whether the session lived in another process, which has then served the client."""
+        home = self._peers.home(resume.session) if self._peers is not None else None
+        return home is not None and await relay(socket, home, start.model_dump_json())
 
     # -- a session's life, longer than a connection's ----------------------------------------
 

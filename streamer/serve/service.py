@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from streamer.serve.limits import Limits
 from streamer.serve.native import Native
 from streamer.serve.openai import openai
 from streamer.serve.page import pages
+from streamer.serve.peers import Peers
 from streamer.serve.sessions import Sessions
 from streamer.serve.sherpa import sherpa
 from streamer.serve.vosk import vosk
@@ -49,13 +51,22 @@ class Settings:
     languages: tuple[str, ...] = ("en",)
     tracer: Tracer | None = None
     """Where the sessions go as spans, if anywhere."""
+    peers: Peers | None = None
+    """The other processes of this service, if there are any."""
 
 
 @contextlib.asynccontextmanager
-async def serve(plan: GraphPlan, settings: Settings) -> AsyncIterator[tuple[Gateway, int]]:
-    """Serve ``plan`` until the block ends, then drain; yields the gateway and its port."""
+async def serve(
+    plan: GraphPlan, settings: Settings, sock: socket.socket | None = None
+) -> AsyncIterator[tuple[Gateway, int]]:
+    """Serve ``plan`` until the block ends, then drain; yields the gateway and its port.
+
+    ``sock`` listens already; without it the service listens where ``settings`` say.
+    """
     async with Resources().lifetime() as resources, contextlib.AsyncExitStack() as stack:
-        sessions = Sessions(plan, settings.limits, resources)
+        peers = settings.peers
+        sessions = Sessions(plan, settings.limits, resources, peers.name if peers else str)
+        native = Native(peers)
         if settings.tracer is not None:
             from streamer.serve.traces import Traces
 
@@ -63,11 +74,12 @@ async def serve(plan: GraphPlan, settings: Settings) -> AsyncIterator[tuple[Gate
         shown = pages(sessions)
         measures = _measures(sessions)
         if measures is not None:
-            shown |= {"/metrics": measures.page()}
+            own = measures.page()
+            shown |= {"/metrics": replace(own, body=peers.metrics) if peers else own}
         gateway = Gateway(
             sessions,
             {
-                "/v1/stream": Native(),
+                "/v1/stream": native,
                 "/vosk": vosk,
                 "/sherpa": sherpa,
                 "/": sherpa,  # its client program knows no path
@@ -80,7 +92,16 @@ async def serve(plan: GraphPlan, settings: Settings) -> AsyncIterator[tuple[Gate
             tls=_tls(settings),
         )
         await _warm_up(plan, resources)
-        port = await gateway.start(settings.host, settings.port)
+        if peers is not None:
+            inner = Gateway(sessions, {"/v1/stream": native})
+            if measures is not None:
+                inner.pages = {"/metrics": measures.page()}
+            await inner.start(None, None, peers.listen())
+            stack.push_async_callback(inner.stop)
+        if sock is None:
+            port = await gateway.start(settings.host, settings.port)
+        else:
+            port = await gateway.start(None, None, sock)
         if settings.wyoming_port is not None:
             from streamer.serve.wyoming import serve_wyoming
 

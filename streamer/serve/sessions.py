@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol
 
 from streamer.errors import StreamerError
@@ -31,8 +31,9 @@ class Session:
         limits: Limits,
         rate: int,
         watchers: Sequence[Watcher] = (),
+        name: Callable[[str], str] = str,
     ) -> None:
-        self.id = secrets.token_hex(8)
+        self.id = name(secrets.token_hex(8))
         self.began = time.monotonic()
         self.audio = 0.0
         """Seconds of audio fed."""
@@ -123,8 +124,16 @@ class Watcher(Protocol):
 class Sessions:
     """All sessions of one served graph."""
 
-    def __init__(self, plan: GraphPlan, limits: Limits, resources: Resources) -> None:
+    def __init__(
+        self,
+        plan: GraphPlan,
+        limits: Limits,
+        resources: Resources,
+        name: Callable[[str], str] = str,
+    ) -> None:
         self.plan = plan
+        self._name = name
+        """Makes a session's name of a random one."""
         self.limits = limits
         self.resources = resources
         self.admission = Admission(limits.sessions, limits.queue, limits.wait)
@@ -145,7 +154,15 @@ class Sessions:
         await self.admission.enter()
         try:
             recorder = self.recorder.child() if self.keep_spans else self.recorder
-            session = Session(self.plan, self.resources, recorder, self.limits, rate, self.watchers)
+            session = Session(
+                self.plan,
+                self.resources,
+                recorder,
+                self.limits,
+                rate,
+                self.watchers,
+                self._name,
+            )
             self.open[session.id] = session
             try:
                 for watcher in self.watchers:
