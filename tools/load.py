@@ -37,18 +37,10 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from websockets.asyncio.client import connect
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from streamer.graph import Edge, GraphPlan, In, Node, NodePlan, Out, QueueSpec  # noqa: E402
-from streamer.nodes.session import SinkSession, SourceSession  # noqa: E402
-from streamer.packets import AudioFrame, Transcript  # noqa: E402
-from streamer.serve.limits import Limits  # noqa: E402
-from streamer.serve.service import Settings  # noqa: E402
-from streamer.serve.service import serve as run_service  # noqa: E402
 from tools.load_clients import (  # noqa: E402
-    RATE,
     Client,
     measure,
     percentiles,
@@ -56,17 +48,20 @@ from tools.load_clients import (  # noqa: E402
     speak,
     word_errors,
 )
+from tools.load_echo import echo_server, talk  # noqa: E402
 
 CAP_CLIENTS, CAP_SECONDS = 2000, 900
 
 
 def cpu_seconds(pid: int) -> float:
-    """Of a process so far (Linux; else NaN)."""
+    """Of a process and those it has started, so far (Linux; else NaN)."""
     try:
         parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
         return float("nan")
-    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+    own = (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(cpu_seconds(int(child)) for child in children)
 
 
 @asynccontextmanager
@@ -110,11 +105,12 @@ async def _drain(pipe: Any) -> None:
 def command_of(args: argparse.Namespace) -> tuple[list[str], str, int]:
     """How to start the service, what it says once it listens, its port."""
     if args.echo:
-        limit = str(args.limit or args.clients)
-        return [sys.executable, __file__, "--echo-server", limit], r"(ws://\S+)", 0
+        command = [sys.executable, __file__, "--echo-server", str(args.limit or args.clients)]
+        return [*command, "--processes", str(args.processes)], r"(ws://\S+)", 0
     if args.serve:
         command = [sys.executable, "-m", "streamer", "serve", str(args.serve), "--port", "0"]
         command += ["--sessions", str(args.limit or args.clients), "--queue", "0"]
+        command += ["--processes", str(args.processes)]
         return [*command, *(x for s in args.set for x in ("--set", s))], r"(ws://\S+)", 0
     m, port = args.sherpa, 6106
     server = Path(sys.executable).with_name("sherpa-onnx-online-websocket-server")
@@ -204,83 +200,14 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure.savefig(path)
 
 
-# -- the gateway alone -----------------------------------------------------------------------
-
-
-class Echo(Node):
-    """Tells how far the sound has come, frame by frame."""
-
-    kind = "tools.echo"
-    audio: In[AudioFrame]
-    out: Out[Transcript]
-
-    async def process(self, frame: AudioFrame) -> None:
-        await self.out.send(Transcript(str(frame.end), 0.0, frame.end / RATE, frame.end))
-
-
-async def echo_server(sessions: int) -> None:
-    """Serves a graph that tells every frame back, until SIGTERM."""
-    nodes = {
-        "in": NodePlan("in", SourceSession, SourceSession.Config()),
-        "echo": NodePlan("echo", Echo, Echo.Config()),
-        "out": NodePlan("out", SinkSession, SinkSession.Config()),
-    }
-    edges = [
-        Edge(a, nodes[a].cls.ports()[1][o], b, nodes[b].cls.ports()[0][i], QueueSpec())
-        for a, o, b, i in (("in", "audio", "echo", "audio"), ("echo", "out", "out", "events"))
-    ]
-    settings = Settings(port=0, limits=Limits(sessions=sessions, queue=0))
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with run_service(GraphPlan("echo", nodes, edges), settings) as (_, port):
-        print(f"ws://127.0.0.1:{port}/v1/stream", file=sys.stderr, flush=True)
-        await stop.wait()
-
-
 async def echo(args: argparse.Namespace) -> dict[str, Any]:
-    """Added latency of each 20 ms frame from being sent to being told back."""
-    added: list[float] = []
-    sent_count = lost = 0
-    frames = int(args.seconds / 0.02)
-
-    async def client(url: str, delay: float) -> None:
-        nonlocal sent_count, lost
-        await asyncio.sleep(delay)
-        sent: dict[int, float] = {}
-        async with connect(url, compression=None, open_timeout=30) as socket:
-            start = {"type": "start", "version": 1, "format": "s16le", "rate": RATE, "channels": 1}
-            await socket.send(json.dumps(start))
-            await socket.recv()
-
-            async def hear() -> None:
-                async for message in socket:
-                    event = json.loads(message)
-                    if event["type"] == "partial":
-                        added.append(time.monotonic() - sent.pop(int(event["text"])))
-
-            hearing = asyncio.create_task(hear())
-            began = time.monotonic()
-            for i in range(1, frames + 1):
-                await asyncio.sleep(max(began + i * 0.02 - time.monotonic(), 0))
-                sent[320 * i] = time.monotonic()
-                await socket.send(bytes(640))
-            await socket.send(json.dumps({"type": "end"}))
-            await asyncio.wait_for(hearing, 30)
-        sent_count, lost = sent_count + frames, lost + len(sent)
-
+    """The gateway alone."""
     async with service(*command_of(args)) as (url, pid):
         used, began = cpu_seconds(pid), time.monotonic()
-        async with asyncio.TaskGroup() as group:
-            for i in range(args.clients):
-                group.create_task(client(url, args.ramp * i / args.clients))
+        row = await talk(url, args.clients, args.seconds, args.ramp)
         cores = (cpu_seconds(pid) - used) / (time.monotonic() - began)
-    return {
-        "clients": args.clients,
-        "frames": sent_count,
-        "coalesced": lost,
-        "added_ms": percentiles(added),
-        "server_cores": cores,
-    }
+    row["added_ms"], row["late_ms"] = percentiles(row.pop("added")), percentiles(row.pop("late"))
+    return row | {"processes": args.processes, "server_cores": cores}
 
 
 def main() -> None:
@@ -297,6 +224,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--limit", type=int, help="sessions that the service accepts")
+    parser.add_argument("--processes", type=int, default=1, help="of the service")
     parser.add_argument("--curve", help="several numbers of clients, one run each")
     parser.add_argument("--seconds", type=float, default=30.0, help="of speech a client")
     parser.add_argument("--pause", type=float, default=1.5, help="between utterances, s")
@@ -309,7 +237,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args()
     if args.echo_server:
-        asyncio.run(echo_server(args.echo_server))
+        asyncio.run(echo_server(args.echo_server, args.processes))
         return
     counts = [int(c) for c in args.curve.split(",")] if args.curve else [args.clients]
     if max(counts) > CAP_CLIENTS or args.seconds > CAP_SECONDS:

@@ -67,14 +67,15 @@ def test_the_voice_is_found_between_silences() -> None:
     assert abs(begin - RATE) <= 160 and abs(end - 2 * RATE) <= 160
 
 
-def test_frames_come_back_from_a_real_gateway(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_frames_come_back_from_a_real_gateway(tmp_path: Path, processes: str) -> None:
     out = tmp_path / "echo.json"
-    command = [sys.executable, "tools/load.py", "--echo", "--clients", "3", "--seconds", "1"]
-    command += ["--ramp", "0.2", "--json", str(out)]
+    command = [sys.executable, "tools/load.py", "--echo", "--clients", "3", "--seconds", "3"]
+    command += ["--processes", processes, "--ramp", "0.2", "--json", str(out)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
     (row,) = json.loads(out.read_text())
-    assert row["frames"] == 150
-    assert row["coalesced"] < 75
+    assert row["frames"] == 450
+    assert row["coalesced"] < 225
     assert 0 < row["added_ms"][0] < 1000
 
 
