@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 
+from streamer.graph.bell import Bell
 from streamer.graph.channel import Channel
 from streamer.graph.packet import Packet, Signal
 
@@ -20,7 +20,7 @@ class Inbox:
         self.held: set[Channel] = set()
         """Channels that have delivered a mark and wait for the others to do so."""
         self._signals: deque[Signal] = deque()
-        self._waiter: asyncio.Future[None] | None = None
+        self._bell = Bell()
         for channel in channels:
             channel.on_data = self.wake
 
@@ -31,8 +31,7 @@ class Inbox:
 
     def wake(self) -> None:
         """Let the reader look again."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._bell.ring()
 
     def poll(self) -> tuple[Channel, Packet] | Signal | None:
         """The next thing to do, or None."""
@@ -65,8 +64,4 @@ class Inbox:
 
     async def wait(self) -> None:
         """Until :meth:`wake` is called."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        await self._bell.wait()

@@ -6,13 +6,13 @@ out of the source node, and what reaches the sink node it reads as :class:`Deliv
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 from streamer.errors import NodeError
 from streamer.graph import In, Node, Out, Source
+from streamer.graph.bell import Bell
 from streamer.packets import AudioEvent, AudioFrame, Samples, SpeechSpan, Stamp, Transcript
 
 __all__ = ["Delivery", "SessionPort", "SinkSession", "SourceSession"]
@@ -49,7 +49,7 @@ class SessionPort:
         self._position = 0
         self._ended = False
         self._done = False
-        self._changed = asyncio.Condition()
+        self._came, self._room, self._told = Bell(), Bell(), Bell()
 
     # -- the connection's side ---------------------------------------------------------------
 
@@ -58,70 +58,65 @@ class SessionPort:
         shaped = samples.reshape(-1, 1) if samples.ndim == 1 else samples
         frame = AudioFrame(shaped, self.rate, self._position)
         self._position = frame.end
-        async with self._changed:
-            await self._changed.wait_for(
-                lambda: self._done or not self._in_seconds or self._has_room(frame)
-            )
-            if not self._done:
-                self._in.append((frame, captured_ns))
-                self._in_seconds += frame.duration
-                self._changed.notify_all()
+        while self._in_seconds and not self._done and not self._has_room(frame):
+            await self._room.wait()
+        if not self._done:
+            self._in.append((frame, captured_ns))
+            self._in_seconds += frame.duration
+            self._came.ring()
 
     def _has_room(self, frame: AudioFrame) -> bool:
         return self._in_seconds + frame.duration <= self.max_audio
 
     async def mark(self, mark: str) -> None:
         """Ask for everything fed so far to be finished; answered by a delivery with ``mark``."""
-        async with self._changed:
-            self._in.append((mark, 0))
-            self._changed.notify_all()
+        self._in.append((mark, 0))
+        self._came.ring()
 
     async def end(self) -> None:
         """No more audio: what was fed is finished, then the deliveries end."""
-        async with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        self._ended = True
+        self._came.ring()
 
     async def deliver(self) -> Delivery | None:
         """The next delivery; None after the last."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._out or self._done)
-            return self._out.popleft() if self._out else None
+        while not self._out and not self._done:
+            await self._told.wait()
+        return self._out.popleft() if self._out else None
 
     async def finish(self) -> None:
         """The graph has ended; called by the session's host."""
-        async with self._changed:
-            self._done = True
-            self._changed.notify_all()
+        self._done = True
+        for bell in (self._came, self._room, self._told):
+            bell.ring()
 
     # -- the graph's side --------------------------------------------------------------------
 
     async def take(self) -> tuple[AudioFrame | str, int] | None:
         """The next frame with its capture time, or mark; None at the end."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._in or self._ended or self._done)
-            if not self._in:
-                return None
-            item, captured_ns = self._in.popleft()
-            if isinstance(item, AudioFrame):
-                self._in_seconds = max(0.0, self._in_seconds - item.duration) if self._in else 0.0
-            self._changed.notify_all()
-            return item, captured_ns
+        while not self._in and not self._ended and not self._done:
+            await self._came.wait()
+        if not self._in:
+            return None
+        item, captured_ns = self._in.popleft()
+        if isinstance(item, AudioFrame):
+            self._in_seconds = max(0.0, self._in_seconds - item.duration) if self._in else 0.0
+            self._room.ring()
+        return item, captured_ns
 
     async def push(self, delivery: Delivery) -> None:
         """Queue a delivery; newer partials replace waiting ones of the same segment."""
-        async with self._changed:
-            event = delivery.event
-            if isinstance(event, Transcript):
-                self._out = deque(d for d in self._out if not _replaces(event, d.event))
-            if len(self._out) >= self.max_events:
-                raise NodeError(
-                    f"The client has left {len(self._out)} messages unread.",
-                    code="session.slow-reader",
-                    hint="Read faster, or reconnect.",
-                )
-            self._out.append(delivery)
-            self._changed.notify_all()
+        event = delivery.event
+        if self._out and isinstance(event, Transcript):
+            self._out = deque(d for d in self._out if not _replaces(event, d.event))
+        if len(self._out) >= self.max_events:
+            raise NodeError(
+                f"The client has left {len(self._out)} messages unread.",
+                code="session.slow-reader",
+                hint="Read faster, or reconnect.",
+            )
+        self._out.append(delivery)
+        self._told.ring()
 
 
 def _replaces(newer: Transcript, older: Event | None) -> bool:

@@ -19,6 +19,7 @@ from streamer.serve.admission import RefusedError
 from streamer.serve.formats import AudioIn, open_audio
 from streamer.serve.gateway import CLOSE_ERROR, CLOSE_POLICY, Client
 from streamer.serve.messages import event_object, parse_object
+from streamer.serve.patience import Patience
 from streamer.serve.peers import Peers, relay
 from streamer.serve.replay import Replay
 from streamer.serve.schemas import VERSION, End, KeepAlive, Mark, Order, Resume, Start
@@ -210,17 +211,20 @@ class Native:
 
     async def _read(self, live: _Live, socket: ServerConnection, idle: float, depth: int) -> None:
         assert live.audio is not None
+        loop = asyncio.get_running_loop()
         try:
-            while True:
-                async with asyncio.timeout(None if live.ending else idle):
+            async with Patience(idle) as patience:
+                while True:
+                    patience.since = None if live.ending else loop.time()
                     message = await socket.recv()
-                if isinstance(message, bytes):
-                    if live.ending:
-                        raise InputError("Audio came after the end.", code="serve.bad-message")
-                    live.received += len(message)
-                    await live.audio.push(message)
-                else:
-                    await self._obey(live, parse_object(message, max_depth=depth))
+                    patience.since = None
+                    if isinstance(message, bytes):
+                        if live.ending:
+                            raise InputError("Audio came after the end.", code="serve.bad-message")
+                        live.received += len(message)
+                        await live.audio.push(message)
+                    else:
+                        await self._obey(live, parse_object(message, max_depth=depth))
         except TimeoutError:
             await _fail(socket, InputError(f"Nothing came for {idle:g} s.", code="serve.idle"))
         except ConnectionClosed:

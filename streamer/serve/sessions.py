@@ -82,7 +82,7 @@ class Session:
         if limits.speed and self.audio + seconds > limits.speed * age + limits.ahead:
             await asyncio.sleep((self.audio + seconds - limits.ahead) / limits.speed - age)
         self.audio += seconds
-        await self.port.feed(samples, int(asyncio.get_running_loop().time() * 1e9))
+        await self.port.feed(samples, self.engine.now_ns())
 
     async def deliveries(self) -> AsyncIterator[Delivery]:
         """Everything for the client until the graph has ended."""
