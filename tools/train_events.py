@@ -104,7 +104,7 @@ def main() -> None:
     (args.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     print(f"mean of the folds: {mean:.1%}", flush=True)
     model = train(clips, np.arange(len(clips.labels)), others, args.steps, args.seed)
-    export(model, clips.names, args.out / "sound-events.onnx", mean)
+    export(model, clips.names, args.out / "sound-events.onnx", accuracy=str(mean))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from streamer.asr.features import LOG_FLOOR, NUM_MEL, log_mel
 from tools.asr_train.augment import Augmenter
 from tools.asr_train.store import read_audio, read_manifest
 
-__all__ = ["Clips", "Drawer", "read_clips", "read_others"]
+__all__ = ["Clips", "Drawer", "crop", "mix", "read_clips", "read_others", "spoil"]
 
 Features = NDArray[np.float32]
 
@@ -76,36 +76,37 @@ class Drawer:
                 y[i, c] = 1
                 chance = rng.random()
                 if chance < 0.2:
-                    clip = _mix(clip, self._other(rows, rng), rng.uniform(3, 25))
+                    clip = mix(clip, self._other(rows, rng), rng.uniform(3, 25))
                 elif chance < 0.4:
                     second = int(rng.integers(classes))
-                    clip = _mix(clip, self._event(second, rows, rng), rng.uniform(-3, 3))
+                    clip = mix(clip, self._event(second, rows, rng), rng.uniform(-3, 3))
                     y[i, second] = 1
-            x[i] = self._spoil(clip, rng)
+            x[i] = spoil(self._augment, clip, rng)
         return x, y
 
     def _event(self, c: int, rows: int, rng: np.random.Generator) -> Features:
-        return _crop(self._clips.features[int(rng.choice(self._of[c]))], rows, rng, loud=True)
+        return crop(self._clips.features[int(rng.choice(self._of[c]))], rows, rng, loud=True)
 
     def _other(self, rows: int, rng: np.random.Generator) -> Features:
         if not self._others or rng.random() < 0.1:
             return np.full((rows, NUM_MEL), LOG_FLOOR, np.float32)
-        return _crop(self._others[int(rng.integers(len(self._others)))], rows, rng)
-
-    def _spoil(self, x: Features, rng: np.random.Generator) -> Features:
-        a = self._augment
-        if rng.random() < 0.2:
-            x = a.warp(x, float(rng.uniform(0.92, 1.08)))
-        if rng.random() < 0.15:
-            x = a.reverb(x, rng)
-        if rng.random() < 0.5:
-            x = x + np.float32(0.5) * a.tilt(rng)  # more, and rain is the sea
-        x = x + np.float32(np.log(10) / 10 * rng.uniform(-20, 8))
-        x = np.maximum(a.hiss(x, rng, float(rng.uniform(LOG_FLOOR - 2, -11.5))), LOG_FLOOR)
-        return a.mask(x, rng, float(rng.uniform(0, 0.7))) if rng.random() < 0.6 else x
+        return crop(self._others[int(rng.integers(len(self._others)))], rows, rng)
 
 
-def _crop(x: Features, rows: int, rng: np.random.Generator, loud: bool = False) -> Features:
+def spoil(a: Augmenter, x: Features, rng: np.random.Generator) -> Features:
+    """Another voice, room, channel, level and noise floor, and parts masked out."""
+    if rng.random() < 0.2:
+        x = a.warp(x, float(rng.uniform(0.92, 1.08)))
+    if rng.random() < 0.15:
+        x = a.reverb(x, rng)
+    if rng.random() < 0.5:
+        x = x + np.float32(0.5) * a.tilt(rng)  # more, and rain is the sea
+    x = x + np.float32(np.log(10) / 10 * rng.uniform(-20, 8))
+    x = np.maximum(a.hiss(x, rng, float(rng.uniform(LOG_FLOOR - 2, -11.5))), LOG_FLOOR)
+    return a.mask(x, rng, float(rng.uniform(0, 0.7))) if rng.random() < 0.6 else x
+
+
+def crop(x: Features, rows: int, rng: np.random.Generator, loud: bool = False) -> Features:
     """``rows`` frames of ``x``, repeated if need be; ``loud`` keeps the loudest frame in."""
     if len(x) < rows:
         x = np.tile(x, (-(-rows // len(x)), 1))
@@ -118,7 +119,7 @@ def _crop(x: Features, rows: int, rng: np.random.Generator, loud: bool = False) 
     return x[begin : begin + rows]
 
 
-def _mix(x: Features, behind: Features, decibel: float) -> Features:
+def mix(x: Features, behind: Features, decibel: float) -> Features:
     """Add ``behind``, so many dB below."""
     gain = _power(x) - _power(behind) - np.log(10) / 10 * decibel
     return np.logaddexp(x, behind + np.float32(gain))

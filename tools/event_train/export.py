@@ -27,7 +27,7 @@ class _Step(nn.Module):
         return torch.sigmoid(logits), *after
 
 
-def export(model: EventNet, labels: tuple[str, ...], path: Path, accuracy: float) -> None:
+def export(model: EventNet, labels: tuple[str, ...], path: Path, **facts: str) -> None:
     """``features [B, 4 n, 80]`` and states to ``probabilities [B, n, C]`` and next states."""
     state = model.eval().initial(2)
     wide = {name: {1 if name == "gru" else 0: "batch"} for name in STATES}
@@ -55,7 +55,7 @@ def export(model: EventNet, labels: tuple[str, ...], path: Path, accuracy: float
         "version": "1",
         "labels": "\t".join(labels),
         "subsampling_factor": str(SUBSAMPLING),
-        "accuracy": str(accuracy),
+        **facts,
     }
     for key, value in values.items():
         proto.metadata_props.add(key=key, value=value)
