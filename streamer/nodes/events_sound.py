@@ -21,7 +21,7 @@ __all__ = ["EventsSound"]
 class EventsSound(EventsNode):
     """Sounds of the classes its model knows, with start and end.
 
-    The model that ships knows the ten of ESC-10: `streamer models` shows its card.
+    Two models ship: `sound-events` knows the ten of ESC-10, `speech-music` tells speech and music.
     """
 
     kind = "events.sound"
