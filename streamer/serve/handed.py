@@ -44,6 +44,8 @@ class Handed(socket.socket):
             asyncio.get_running_loop().remove_reader(self.fileno())
             self._on_gone()
         if not fds:
+            if data:  # too many open files: it is lost
+                self.tell(CLOSED)
             raise BlockingIOError
         connection = _Connection(fds[0], self)
         with contextlib.suppress(OSError):
