@@ -10,7 +10,7 @@ from streamer.errors import InputError
 from streamer.nodes.session import Delivery
 from streamer.packets import AudioEvent, SpeechSpan
 
-__all__ = ["event_object", "parse_object"]
+__all__ = ["dump", "event_object", "parse_object"]
 
 MAX_VALUES = 4096
 """Of one message; none of the protocols comes near. It bounds the time that parsing takes."""
@@ -72,3 +72,8 @@ def event_object(delivery: Delivery, now_ns: int) -> dict[str, Any]:
     if isinstance(event, AudioEvent):
         return event_record(event) | {"latency_ms": latency}
     return transcript_record(event) | {"latency_ms": latency}
+
+
+def dump(message: dict[str, Any]) -> str:
+    """As it is sent."""
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))

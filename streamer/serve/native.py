@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import time
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from streamer.errors import InputError, StreamerError
 from streamer.serve.admission import RefusedError
 from streamer.serve.formats import AudioIn, open_audio
 from streamer.serve.gateway import CLOSE_ERROR, CLOSE_POLICY, Client
-from streamer.serve.messages import event_object, parse_object
+from streamer.serve.messages import dump, event_object, parse_object
 from streamer.serve.patience import Patience
 from streamer.serve.peers import Peers, relay
 from streamer.serve.replay import Replay
@@ -86,7 +85,7 @@ class Native:
             try:
                 live = await opened
             except RefusedError as error:
-                await socket.send(_dump(_error(error)))
+                await socket.send(dump(_error(error)))
                 raise
             except StreamerError as error:
                 await _fail(socket, error, CLOSE_ERROR if error.code == INTERNAL else CLOSE_POLICY)
@@ -124,7 +123,7 @@ class Native:
                 live.audio = open_audio(start.format, start.rate, start.channels, session.feed)
                 with contextlib.closing(live.audio):
                     session.port.rate = live.audio.rate
-                    await socket.send(_dump(_ready(live)))
+                    await socket.send(dump(_ready(live)))
                     if opened.done():  # nobody waits any more
                         return
                     opened.set_result(live)
@@ -175,12 +174,12 @@ class Native:
         if self._live.get(resume.session) is not live or live.newest is not socket:
             await _fail(socket, _gone())
             return False
-        await socket.send(_dump(_ready(live)))
+        await socket.send(dump(_ready(live)))
         seq = resume.seq
         while missed := live.replay.after(seq):
-            for message in missed:
-                await socket.send(_dump(message))
-            seq = missed[-1]["seq"]
+            for _, text in missed:
+                await socket.send(text)
+            seq = missed[-1][0]
         live.socket = socket
         live.changed.set()
         return True
@@ -263,16 +262,16 @@ class Native:
 
 async def _send(live: _Live, message: dict[str, Any]) -> None:
     """Number, keep and send; a dropped connection loses nothing, the message is kept."""
-    numbered = live.replay.add(message)
+    text = live.replay.add(message)
     socket = live.socket
     if socket is not None:
         with contextlib.suppress(ConnectionClosed):
-            await socket.send(_dump(numbered))
+            await socket.send(text)
 
 
 async def _fail(socket: ServerConnection, error: StreamerError, close: int = CLOSE_POLICY) -> None:
     with contextlib.suppress(ConnectionClosed):
-        await socket.send(_dump(_error(error)))
+        await socket.send(dump(_error(error)))
         await socket.close(close, error.message.encode()[:120].decode(errors="ignore"))
 
 
@@ -310,7 +309,3 @@ def _ready(live: _Live) -> dict[str, Any]:
         "received": live.received,
         "time": time.time(),
     }
-
-
-def _dump(message: dict[str, Any]) -> str:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))

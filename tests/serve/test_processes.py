@@ -77,8 +77,12 @@ def events(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
 def children(pid: int) -> list[int]:
     """The workers; multiprocessing has one more child, which tracks resources."""
     names = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    lines = {int(name): Path(f"/proc/{name}/cmdline").read_bytes() for name in names}
-    return [child for child, line in lines.items() if b"spawn_main" in line]
+    found = []
+    for name in names:
+        with contextlib.suppress(OSError):  # it is just ending
+            if b"spawn_main" in Path(f"/proc/{name}/cmdline").read_bytes():
+                found.append(int(name))
+    return found
 
 
 def metrics(url: str) -> dict[str, float]:
