@@ -25,10 +25,9 @@ from streamer.graph import Edge, GraphPlan, In, Node, NodePlan, Out, QueueSpec
 from streamer.nodes.session import SinkSession, SourceSession
 from streamer.packets import AudioFrame, Transcript
 from streamer.serve.fleet import Fleet
-from streamer.serve.handed import Handed
 from streamer.serve.limits import Limits
 from streamer.serve.peers import Peers
-from streamer.serve.service import Settings, serve
+from streamer.serve.service import Settings, serve, serve_handed
 
 __all__ = ["Ear", "echo_server", "talk"]
 
@@ -72,13 +71,7 @@ class Worker:
 
     def __call__(self, number: int, wire: socket.socket) -> None:
         settings = replace(self.settings, peers=Peers(number, self.count, self.folder))
-        asyncio.run(self._serve(settings, wire))
-
-    async def _serve(self, settings: Settings, wire: socket.socket) -> None:
-        stop = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        async with serve(plan(), settings, Handed(wire, stop.set)):
-            await stop.wait()
+        asyncio.run(serve_handed(plan(), settings, wire))
 
 
 async def echo_server(sessions: int, processes: int) -> None:

@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamer.cli._otel import tracer_for
-from streamer.graph import GraphPlan
 from streamer.graph.build import load_graph
 from streamer.nodes import registry
-from streamer.serve.handed import Handed
 from streamer.serve.peers import Peers
-from streamer.serve.service import Settings, serve
+from streamer.serve.service import Settings, serve_handed
 
 __all__ = ["Worker"]
 
@@ -36,7 +34,7 @@ class Worker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this
         plan = load_graph(self.graph, registry(), settings=self.variables)
         with tracer_for(self.otel) as tracer:
-            asyncio.run(_serve(plan, replace(self._share(number), tracer=tracer), wire))
+            asyncio.run(serve_handed(plan, replace(self._share(number), tracer=tracer), wire))
 
     def _share(self, number: int) -> Settings:
         limits, count = self.settings.limits, self.count
@@ -47,10 +45,3 @@ class Worker:
             wyoming_port=self.settings.wyoming_port if number == 0 else None,
             peers=Peers(number, count, self.folder),
         )
-
-
-async def _serve(plan: GraphPlan, settings: Settings, wire: socket.socket) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with serve(plan, settings, Handed(wire, stop.set)):
-        await stop.wait()

@@ -30,7 +30,9 @@ class _Worker:
     number: int
     process: BaseProcess
     wire: socket.socket
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    ready: bool = False
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it is ready, or gone before it was."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     connections: int = 0
     """Given to it and not closed."""
@@ -95,8 +97,9 @@ class Fleet:
             return
         except OSError:
             told = b""
-        if READY in told:
-            worker.ready.set()
+        worker.ready |= READY in told
+        if worker.ready or not told:
+            worker.settled.set()
         worker.connections -= told.count(CLOSED)
         if not told:
             asyncio.get_running_loop().remove_reader(worker.wire)
@@ -110,32 +113,23 @@ class Fleet:
             except OSError:
                 return
             with connection:
-                able = [w for w in self._workers if w.ready.is_set() and not w.gone.is_set()]
+                able = [w for w in self._workers if w.ready and not w.gone.is_set()]
                 for worker in sorted(able, key=lambda worker: worker.connections):
                     if hand(worker.wire, connection):
                         worker.connections += 1
                         break
 
     async def _all_ready(self) -> None:
-        waits = [
-            asyncio.create_task(event.wait()) for w in self._workers for event in (w.ready, w.gone)
-        ]
-        pending = set(waits)
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(START):
-                while not all(w.ready.is_set() for w in self._workers):
-                    if any(w.gone.is_set() for w in self._workers):
-                        raise TimeoutError
-                    _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        except TimeoutError:
+                for worker in self._workers:
+                    await worker.settled.wait()
+        if not all(worker.ready for worker in self._workers):
             raise StreamerError(
                 "A process of the service did not start.",
                 code="serve.process",
                 hint="What it said stands above; without --processes it may be plainer.",
-            ) from None
-        finally:
-            for wait in waits:
-                wait.cancel()
+            )
 
     async def _mind(self, number: int) -> None:
         """Replace the worker whenever it ends."""
@@ -151,7 +145,7 @@ class Fleet:
                 number,
                 worker.process.exitcode,
             )
-            patience = PATIENCE if worker.ready.is_set() else min(2 * patience, LONGEST)
+            patience = PATIENCE if worker.ready else min(2 * patience, LONGEST)
             await asyncio.sleep(patience)
             self._workers[number] = self._start(number)
 
@@ -167,6 +161,7 @@ class Fleet:
         for worker in self._workers:
             if worker.process.is_alive():
                 worker.process.kill()
+                await asyncio.to_thread(worker.process.join)
             if not worker.gone.is_set():
                 asyncio.get_running_loop().remove_reader(worker.wire)
                 worker.wire.close()

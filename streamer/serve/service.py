@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import signal
 import socket
 import ssl
 import sys
@@ -19,6 +20,7 @@ from streamer.nodes.session import SessionPort
 from streamer.serve.auth import Keys
 from streamer.serve.deepgram import deepgram
 from streamer.serve.gateway import Gateway
+from streamer.serve.handed import Handed
 from streamer.serve.limits import Limits
 from streamer.serve.native import Native
 from streamer.serve.openai import openai
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from streamer.serve.measures import Measures
 
-__all__ = ["Settings", "serve"]
+__all__ = ["Settings", "serve", "serve_handed"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,14 @@ async def serve(
             if beat is not None:
                 beat.cancel()
             await gateway.stop(settings.grace)
+
+
+async def serve_handed(plan: GraphPlan, settings: Settings, wire: socket.socket) -> None:
+    """Serve the connections that come through ``wire`` (of a Fleet) until SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with serve(plan, settings, Handed(wire, stop.set)):
+        await stop.wait()
 
 
 async def _warm_up(plan: GraphPlan, resources: Resources) -> None:
