@@ -30,6 +30,7 @@ import soxr
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tools.asr_train.kokoro import kokoro_voice
 from tools.asr_train.text import is_clean, normalise
 
 Audio = NDArray[np.float32]
@@ -173,7 +174,7 @@ def read_sentences(folder: Path, split: str, low: int, high: int) -> list[str]:
 
 
 def build_voices(spec: str, split: str) -> tuple[list[Voice], NDArray[np.float64]]:
-    """``hibari:8,flite:1,espeak:0.2,piper=/path.onnx:1`` -> voices and their shares."""
+    """``hibari:8,flite:1,piper=/path.onnx:1,kokoro=/folder:3`` -> voices and their shares."""
     voices: list[Voice] = []
     shares: list[float] = []
     for item in spec.split(","):
@@ -190,6 +191,8 @@ def build_voices(spec: str, split: str) -> tuple[list[Voice], NDArray[np.float64
             voices.append(espeak_voice())
         elif name.startswith("piper="):
             voices.append(piper_voice(name.removeprefix("piper=")))
+        elif name.startswith("kokoro="):
+            voices.append(kokoro_voice(Path(name.removeprefix("kokoro="))))
         else:
             raise SystemExit(f"unknown voice {name!r} in --voices")
         shares.append(float(share))

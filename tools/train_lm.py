@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from streamer.asr.streaming.search.ngram_file import Level, write_packed
 from tools.asr_train.text import normalise
 
 Ints = NDArray[np.int64]
@@ -227,6 +228,24 @@ def write(levels: list[Grams], path: Path, words: Sequence[str], base: int) -> N
         out.write("\n\\end\\\n")
 
 
+def pack(levels: list[Grams], path: Path, pieces: Sequence[str]) -> None:
+    """The form that loads fast; ``pieces`` are the recogniser's tokens, blank among them.
+
+    The keys are counted anew in the base of those tokens, where blank has a digit of its own.
+    """
+    vocab, base = len(pieces) - 1, len(pieces) + 2
+    out: list[Level] = []
+    for n, grams in enumerate(levels, 1):
+        keys = np.zeros(len(grams), np.int64)
+        for k in range(n - 1, -1, -1):
+            digit = grams.keys // (vocab + 2) ** k % (vocab + 2)
+            keys = keys * base + np.where(digit >= vocab, digit + 1, digit)
+        with np.errstate(divide="ignore"):
+            logs, backs = np.log10(grams.prob), np.log10(grams.backoff)
+        out.append(Level(keys, logs.astype(np.float32), backs.astype(np.float32)))
+    write_packed(path, out, pieces)
+
+
 def read_sentences(paths: Sequence[Path]) -> Iterator[str]:
     """Normalised sentences of text files and manifests."""
     for path in paths:
@@ -268,7 +287,10 @@ def main() -> None:
     vocab = pieces.get_piece_size()
     levels, base = train(kept, vocab, args.order, args.prune)
     words = [*(pieces.id_to_piece(i) for i in range(vocab)), "<s>", "</s>"]
-    write(levels, args.out, words, base)
+    if args.out.suffix == ".npz":
+        pack(levels, args.out, [*words[:vocab], "<blk>"])
+    else:
+        write(levels, args.out, words, base)
     sizes = ", ".join(f"{len(grams):,} {n}-grams" for n, grams in enumerate(levels, 1))
     print(f"{args.out}: {sizes}, {args.out.stat().st_size / 1e6:.1f} MB")
     found = perplexity(levels, held, base)
