@@ -35,6 +35,7 @@ __all__ = [
     "Joiner",
     "Predictor",
     "chunk_mask",
+    "unpacked",
 ]
 
 STACK = 2
@@ -277,7 +278,7 @@ class ConformerTransducer(nn.Module):
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
             model = cls(ConformerConfig(**saved["config"]))
-            model.load_state_dict({k: _unpacked(v) for k, v in saved["model"].items()})
+            model.load_state_dict(unpacked(saved["model"]))
         except (OSError, KeyError, TypeError, RuntimeError) as error:
             raise ModelError(
                 f"{path} is not a checkpoint of this model: {error}",
@@ -287,7 +288,11 @@ class ConformerTransducer(nn.Module):
         return model.eval()
 
 
-def _unpacked(weight: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-    if isinstance(weight, tuple):
-        return weight[0].float() * weight[1].float()
-    return weight.float()
+def unpacked(weights: dict[str, Tensor | tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """The weights of a checkpoint in single precision, packed ones multiplied out."""
+    return {
+        name: weight[0].float() * weight[1].float()
+        if isinstance(weight, tuple)
+        else weight.float()
+        for name, weight in weights.items()
+    }

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.asr.streaming.search import NgramScorer
-from tools.train_lm import count, discounts, lookup, smooth, train, write
+from tools.train_lm import count, discounts, lookup, pack, smooth, train, write
 
 VOCAB, BEGIN, END = 6, 6, 7
 SENTENCES = [
@@ -112,11 +112,15 @@ def test_pruning_makes_it_smaller_and_a_little_worse() -> None:
     assert perplexities[2] > min(perplexities)
 
 
-@pytest.mark.parametrize("name", ["lm.arpa", "lm.arpa.gz"])
+@pytest.mark.parametrize("name", ["lm.arpa", "lm.arpa.gz", "lm.npz"])
 def test_the_recogniser_reads_back_the_same_probabilities(tmp_path: Path, name: str) -> None:
     levels, base = train(SENTENCES, VOCAB, 3, 1e-3)
-    words = [*"abcdef", "<s>", "</s>"]
-    write(levels, tmp_path / name, words, base)
+    if name == "lm.npz":  # in steps of 1/16 of log10, and so is the way down by back-offs
+        pack(levels, tmp_path / name, [*"abcdef", "<blk>"])
+        near = 3 * math.log(10) / 32
+    else:
+        write(levels, tmp_path / name, [*"abcdef", "<s>", "</s>"], base)
+        near = 1e-3
     scorer = NgramScorer(tmp_path / name, [*"abcdef", "<blk>"], blank=6, weight=1.0)
     for history in ([], [0], [0, 1], [2, 2], [5, 4, 3], [0, 1, 2, 4]):
         state = np.array([scorer.start()])
@@ -126,10 +130,10 @@ def test_the_recogniser_reads_back_the_same_probabilities(tmp_path: Path, name: 
         past = [BEGIN, *history]
         for token in range(VOCAB):
             expected = math.log(lookup(levels, base, past, token))
-            assert row[token] == pytest.approx(expected, abs=1e-3)
+            assert row[token] == pytest.approx(expected, abs=near)
         assert row[6] == 0.0
         end = math.log(lookup(levels, base, past, END))
-        assert scorer.final(state)[0] == pytest.approx(end, abs=1e-3)
+        assert scorer.final(state)[0] == pytest.approx(end, abs=near)
 
 
 def test_kenlm_agrees(tmp_path: Path) -> None:

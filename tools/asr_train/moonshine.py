@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from streamer.asr._ort_format import as_onnx
-from streamer.asr.conformer import ConformerTransducer
+from streamer.asr.conformer import ConformerTransducer, unpacked
 from streamer.ort import session_options
 
 __all__ = ["Teacher", "initialise"]
@@ -69,7 +69,7 @@ def initialise(model: ConformerTransducer, encoder: Path) -> None:
     """
     if encoder.suffix == ".pt":
         saved = torch.load(encoder, map_location="cpu", weights_only=True)["model"]
-        model.load_state_dict(saved, strict=False)
+        model.load_state_dict(unpacked(saved), strict=False)
         return
     config, w = model.config, _weights(onnx.load_from_string(as_onnx(encoder)))
     with torch.no_grad():

@@ -143,7 +143,7 @@ class Trainer:
         paths.run.mkdir(parents=True, exist_ok=True)
         if paths.checkpoint.exists():
             self._load()
-        else:
+        elif start_from is None or start_from.suffix != ".pt":  # a checkpoint has its own
             first = [
                 Store.open(paths.stores / n)
                 for n in self.recipe.stages[-1].sources

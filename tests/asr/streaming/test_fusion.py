@@ -20,6 +20,7 @@ from streamer.asr.streaming.search import (
     NgramScorer,
     PhraseBooster,
 )
+from streamer.asr.streaming.search.ngram_file import read_model, write_packed
 from streamer.errors import InputError, ModelError
 from tests.asr.streaming.helpers import TINY, LatticeEngine
 
@@ -90,6 +91,23 @@ def test_a_file_that_is_no_model_of_these_tokens_is_refused(tmp_path: Path, text
     with pytest.raises(ModelError) as caught:
         NgramScorer(path, ["\u2581a", "\u2581b", "<blk>"], 2)
     assert caught.value.code == "asr.lm.bad"
+
+
+def test_a_packed_model_is_refused_when_cut_or_of_other_tokens(tmp_path: Path) -> None:
+    tokens = ["\u2581a", "\u2581b", "<blk>"]
+    arpa, packed = tmp_path / "lm.arpa", tmp_path / "lm.npz"
+    arpa.write_text(ARPA)
+    write_packed(packed, read_model(arpa, tokens, 2), tokens)
+    assert NgramScorer(packed, tokens, 2).order == 2
+    with pytest.raises(ModelError, match="made for other tokens") as caught:
+        NgramScorer(packed, ["\u2581b", "\u2581a", "<blk>"], 2)
+    assert caught.value.code == "asr.lm.bad"
+    whole = packed.read_bytes()
+    for kept in (0, 10, len(whole) // 2, len(whole) - 1):
+        packed.write_bytes(whole[:kept])
+        with pytest.raises(ModelError) as caught:
+            NgramScorer(packed, tokens, 2)
+        assert caught.value.code == "asr.lm.bad"
 
 
 PIECES = (

@@ -95,7 +95,7 @@ class NgramScorer:
             row = np.full(self._base, _UNSEEN, np.float32)
         level = self._levels[length]
         low, high = np.searchsorted(level.keys, (key * self._base, (key + 1) * self._base))
-        row[level.keys[low:high] - key * self._base] = level.logp[low:high] * _LN10
+        row[level.keys[low:high] - key * self._base] = level.logp[low:high].astype(np.float32) * _LN10
         if len(self._rows) >= _ROWS:
             for old in list(self._rows)[: _ROWS // 2]:
                 self._rows.pop(old, None)
@@ -106,5 +106,5 @@ class NgramScorer:
         level: Level = self._levels[length - 1]
         place = int(np.searchsorted(level.keys, key))
         if place < len(level.keys) and level.keys[place] == key:
-            return np.float32(level.backoff[place] * _LN10)
+            return np.float32(level.backoff[place]) * _LN10
         return np.float32(0.0)
