@@ -4,9 +4,10 @@
     train_lm.py TEXT... --tokenizer FOLDER --out lm.npz [--order 6] [--prune 4e-8]
 
 TEXT is plain text, one sentence a line (``.gz`` too), or a manifest.tsv with a ``text`` column.
-FOLDER holds bpe.model. ``OUT.npz`` is the packed form the recogniser loads fastest, ``.arpa`` and
-``.arpa.gz`` what other programs read. Prints the size of the model and its perplexity on every
-five-hundredth sentence, which is kept back; 80 million words take four minutes and 14 GB. Chen & Goodman 1998 (smoothing), Stolcke 1998 (pruning).
+FOLDER holds bpe.model. ``OUT.npz`` is the packed form the recogniser loads fastest, ``.arpa``
+and ``.arpa.gz`` what other programs read. Prints the size of the model and its perplexity on
+every five-hundredth sentence, which is kept back; 80 million words take four minutes and 14 GB.
+Chen & Goodman 1998 (smoothing), Stolcke 1998 (pruning).
 """
 
 from __future__ import annotations

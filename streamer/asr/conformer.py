@@ -291,8 +291,6 @@ class ConformerTransducer(nn.Module):
 def unpacked(weights: dict[str, Tensor | tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """The weights of a checkpoint in single precision, packed ones multiplied out."""
     return {
-        name: weight[0].float() * weight[1].float()
-        if isinstance(weight, tuple)
-        else weight.float()
+        name: weight[0].float() * weight[1].float() if isinstance(weight, tuple) else weight.float()
         for name, weight in weights.items()
     }

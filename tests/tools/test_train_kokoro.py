@@ -12,10 +12,10 @@ import pytest
 for name in ("onnx", "onnxruntime", "soxr"):
     pytest.importorskip(name)
 
-import onnx
-from onnx import TensorProto, helper
+import onnx  # noqa: E402
+from onnx import TensorProto, helper  # noqa: E402
 
-from tools.asr_train import kokoro
+from tools.asr_train import kokoro  # noqa: E402
 
 INPUTS = (
     ("tokens", TensorProto.INT64, [1, "n"]),

@@ -95,7 +95,8 @@ class NgramScorer:
             row = np.full(self._base, _UNSEEN, np.float32)
         level = self._levels[length]
         low, high = np.searchsorted(level.keys, (key * self._base, (key + 1) * self._base))
-        row[level.keys[low:high] - key * self._base] = level.logp[low:high].astype(np.float32) * _LN10
+        found = level.logp[low:high].astype(np.float32)
+        row[level.keys[low:high] - key * self._base] = found * _LN10
         if len(self._rows) >= _ROWS:
             for old in list(self._rows)[: _ROWS // 2]:
                 self._rows.pop(old, None)

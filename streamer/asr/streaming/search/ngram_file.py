@@ -48,9 +48,7 @@ def read_model(path: Path, tokens: Sequence[str], blank: int) -> list[Level]:
     """
     try:
         levels = (
-            _read_packed(path, tokens)
-            if path.suffix == ".npz"
-            else _from_arpa(path, tokens, blank)
+            _read_packed(path, tokens) if path.suffix == ".npz" else _from_arpa(path, tokens, blank)
         )
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise _bad(path, str(error)) from None
