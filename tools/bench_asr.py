@@ -5,8 +5,9 @@
 
 Real-time factor of one stream; throughput of many streams at once; int8 against fp32; what each
 search costs; memory of a session's state; computing time of a window; time from the end of an
-utterance's first word to its first partial. The machine should be idle: the load average is
-printed with the results.
+utterance's first word to its first partial. All have the same threads: one stream has them within
+its operators, many streams as batches side by side (``workers`` of ``asr.transducer``), sherpa-onnx
+as ``num_threads``. The machine should be idle: the load average is printed with the results.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +61,20 @@ def load(path: Path) -> Audio:
     return np.concatenate([frame.samples[:, 0] for frame in [*frames, *resampler.flush()]])
 
 
-def ours(decoder: Decoder, batch: int) -> Callable[[Sequence[Audio]], list[str]]:
-    """Whole utterances, ``batch`` at a time."""
+def ours(decoder: Decoder, batch: int, workers: int = 1) -> Callable[[Sequence[Audio]], list[str]]:
+    """Whole utterances, ``batch`` at a time in all, in ``workers`` batches side by side."""
+
+    def some(audio: Sequence[Audio]) -> list[str]:
+        said = decoder.transcribe(audio, batch // workers)
+        return [" ".join(t.text for t in one) for one in said]
 
     def run(audio: Sequence[Audio]) -> list[str]:
-        return [" ".join(t.text for t in said) for said in decoder.transcribe(audio, batch)]
+        with ThreadPoolExecutor(workers) as pool:
+            parts = pool.map(some, [audio[first::workers] for first in range(workers)])
+            texts = [""] * len(audio)
+            for first, part in enumerate(parts):
+                texts[first::workers] = part
+            return texts
 
     return run
 
@@ -158,6 +169,7 @@ def measure(args: argparse.Namespace, utterances: dict[str, Audio]) -> dict[str,
         engine = load_engine(
             args.model, precision=precision, threads=args.threads, slots=args.streams
         )
+        many = load_engine(args.model, precision=precision, threads=1, slots=args.streams)
         chunk = engine.info.chunk_of(args.chunk / 1000)
         facts["state_mb"] = engine.pool.slot_bytes / 1e6
         facts[f"encoder_{precision}_mb"] = (
@@ -165,10 +177,12 @@ def measure(args: argparse.Namespace, utterances: dict[str, Audio]) -> dict[str,
         ).stat().st_size / 1e6
         names: tuple[SearchName, ...] = ("greedy", "beam", "ctc", "ctc_beam")
         for name in names if precision == "fp32" else names[:1]:
-            decoder = Decoder(engine, build_search(engine, SearchSpec(name)), chunk, NO_ENDPOINT)
+            spec = SearchSpec(name)
+            decoder = Decoder(engine, build_search(engine, spec), chunk, NO_ENDPOINT)
+            batched = Decoder(many, build_search(many, spec), chunk, NO_ENDPOINT)
             runs[f"streamer {precision} {name}, 1 stream"] = ours(decoder, 1)
             runs[f"streamer {precision} {name}, {args.streams} streams"] = ours(
-                decoder, args.streams
+                batched, args.streams, args.threads
             )
             if name == "greedy":
                 small = Decoder(engine, decoder.search, min(engine.info.chunks), NO_ENDPOINT)
