@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 
 from streamer.packets import Word
 
-__all__ = ["borrow_times"]
+__all__ = ["borrow_times", "plain"]
 
 
 def borrow_times(words: Sequence[Word], timed: Sequence[Word]) -> tuple[Word, ...]:
@@ -18,7 +18,7 @@ def borrow_times(words: Sequence[Word], timed: Sequence[Word]) -> tuple[Word, ..
     first and last fall back on the times ``words`` came with.
     """
     same = SequenceMatcher(
-        None, [_plain(w.text) for w in words], [_plain(w.text) for w in timed], autojunk=False
+        None, [plain(w.text) for w in words], [plain(w.text) for w in timed], autojunk=False
     ).get_matching_blocks()
     anchors: dict[int, Word] = {
         block.a + i: timed[block.b + i] for block in same for i in range(block.size)
@@ -46,5 +46,6 @@ def borrow_times(words: Sequence[Word], timed: Sequence[Word]) -> tuple[Word, ..
     return tuple(out)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """A word as it is compared: letters and digits, without case."""
     return "".join(c for c in text.casefold() if c.isalnum())

@@ -19,7 +19,7 @@ from streamer.graph import In, Node, Out
 from streamer.graph.node import NodeConfig
 from streamer.graph.resources import Resources
 from streamer.graph.units import Seconds
-from streamer.packets import AudioFrame, SpeechSpan, Transcript
+from streamer.packets import AudioFrame, SpeechSpan, Stamp, Transcript
 
 __all__ = ["AsrMoonshine", "moonshine_for"]
 
@@ -68,7 +68,9 @@ class AsrMoonshine(Node):
         return {"audio": {"rate": RATE, "channels": 1}}
 
     async def start(self) -> None:
-        self._moonshine = await moonshine_for(self.config.model, self.ctx.resources)
+        c: AsrMoonshine.Config = self.config
+        self._moonshine = await moonshine_for(self._model(), self.ctx.resources)
+        self._live = c.partials and not c.partial_interval
         self._ring = AudioRing()
         self._open: Segment | None = None
         self._jobs: deque[tuple[Segment, int | None]] = deque()
@@ -125,6 +127,19 @@ class AsrMoonshine(Node):
             end = self._ring.end / RATE
             self._close(self._open, end, end)
         await self._settle()
+
+    # -- what asr.two_pass adds to ----------------------------------------------------------
+
+    def _model(self) -> str:
+        name: str = self.config.model
+        return name
+
+    async def _show(self, partial: Transcript, segment: Segment, stamp: Stamp | None) -> None:
+        await self.transcript.send(partial, stamp)
+
+    async def _conclude(self, final: Transcript, segment: Segment, stamp: Stamp | None) -> None:
+        await self.transcript.send(final, stamp)
+        await self.final.send(final, stamp)
 
     # -- segments ----------------------------------------------------------------------------
 
@@ -207,8 +222,7 @@ class AsrMoonshine(Node):
             return self._jobs[0] if self._ended or self._ring.end >= needed else None
         if self._open is not None and self._ahead is self._open:
             return (self._open, self._ring.end)
-        live = self.config.partials and not self.config.partial_interval
-        if not live or self._open is None:
+        if not self._live or self._open is None:
             return None
         segment = self._open
         heard = max(segment.decoded_to, segment.begin)
@@ -233,7 +247,7 @@ class AsrMoonshine(Node):
         self.ctx.trace("ahead" if ahead else "partial", turn.times, stamp)
         partial = segment.partial(decoded, upto)
         if partial is not None and self.config.partials:
-            await self.transcript.send(partial, stamp)
+            await self._show(partial, segment, stamp)
 
     async def _finalise(self, segment: Segment) -> None:
         assert segment.end is not None
@@ -245,8 +259,7 @@ class AsrMoonshine(Node):
         told = segment.revision >= 0
         final = segment.final(decoded)
         if final.text or told:
-            await self.transcript.send(final, stamp)
-            await self.final.send(final, stamp)
+            await self._conclude(final, segment, stamp)
 
     async def _decode(self, turn: Turn, segment: Segment, upto: int) -> Decoded:
         samples = self._ring.read(segment.begin, upto)

@@ -25,7 +25,7 @@ from streamer.graph.units import Seconds
 from streamer.hub import resolve
 from streamer.packets import AudioFrame, SpeechSpan, Transcript
 
-__all__ = ["AsrTransducer", "Endpoint", "recogniser_for", "search_spec"]
+__all__ = ["AsrTransducer", "Endpoint", "open_stream", "recogniser_for"]
 
 
 class Endpoint(NodeConfig):
@@ -93,12 +93,7 @@ class AsrTransducer(Node):
         return {"audio": {"rate": 16000, "channels": 1}}
 
     async def start(self) -> None:
-        c: AsrTransducer.Config = self.config
-        recogniser = await recogniser_for(c, self.ctx.resources)
-        decoder = await self.ctx.resources.get(
-            ("asr.transducer", c.model_dump_json()), lambda: _decoder(recogniser, c)
-        )
-        self._stream = recogniser.open(decoder)
+        self._stream = await open_stream(self.config, self.ctx.resources)
 
     async def process_audio(self, frame: AudioFrame) -> None:
         assert self._stream is not None
@@ -137,18 +132,23 @@ class AsrTransducer(Node):
                 await self.final.send(transcript)
 
 
+async def open_stream(
+    c: AsrTransducer.Config, resources: Resources
+) -> RecogniserStream[Transcript]:
+    """A stream of the recogniser and search that all nodes with the same settings share."""
+    recogniser = await recogniser_for(c, resources)
+    decoder = await resources.get(
+        ("asr.transducer", c.model_dump_json()), lambda: _decoder(recogniser, c)
+    )
+    return recogniser.open(decoder)
+
+
 async def recogniser_for(c: AsrTransducer.Config, resources: Resources) -> StreamingRecogniser:
     """The recogniser that all nodes with the same model settings share."""
     shared = ["model", "engine", "precision", "device", "slots"]
     shared += ["threads", "workers", "max_batch", "max_wait"]
     key = ("recogniser", *(getattr(c, name) for name in shared))
     return await resources.get(key, lambda: _recogniser(c))
-
-
-def search_spec(c: AsrTransducer.Config) -> SearchSpec:
-    """What the settings say about the search. Blocking: it may look a model up."""
-    boost = dict.fromkeys(c.boost, c.boost_score)
-    return SearchSpec(c.search, c.beam, _lm(c), c.lm_weight, c.lm_bonus, boost)
 
 
 def _lm(c: AsrTransducer.Config) -> Path | None:
@@ -192,7 +192,7 @@ def _engine(model: Path | Mapping[str, Path], c: AsrTransducer.Config) -> Stream
 
 def _decoder(recogniser: StreamingRecogniser, c: AsrTransducer.Config) -> Decoder:
     engine = recogniser.engine
+    boost = dict.fromkeys(c.boost, c.boost_score)
+    spec = SearchSpec(c.search, c.beam, _lm(c), c.lm_weight, c.lm_bonus, boost)
     rules = EndpointRules(**c.endpoint.model_dump())
-    return Decoder(
-        engine, build_search(engine, search_spec(c)), engine.info.chunk_of(c.chunk), rules
-    )
+    return Decoder(engine, build_search(engine, spec), engine.info.chunk_of(c.chunk), rules)

@@ -1,190 +1,153 @@
-"""``asr.two_pass``: a transducer while one speaks, Moonshine once the voice has stopped."""
+"""``asr.two_pass``: a transducer word by word, Moonshine behind it, and for the finals."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
-from pydantic import Field
-
-from streamer.asr.cutting import quietest
 from streamer.asr.moonshine import RATE
-from streamer.asr.ring import AudioRing
+from streamer.asr.newest import newest_words
 from streamer.asr.segment import Segment
-from streamer.asr.streaming import Decoder, EndpointRules, RecogniserStream
-from streamer.asr.streaming.search import build_search
+from streamer.asr.streaming import RecogniserStream
 from streamer.asr.timing import borrow_times
 from streamer.errors import InputError
-from streamer.graph import In, Node, Out
-from streamer.graph.units import Seconds
-from streamer.nodes.asr_moonshine import moonshine_for
-from streamer.nodes.asr_transducer import AsrTransducer, recogniser_for, search_spec
-from streamer.packets import AudioFrame, SpeechSpan, Transcript, Word
+from streamer.nodes.asr_moonshine import AsrMoonshine
+from streamer.nodes.asr_transducer import AsrTransducer, open_stream
+from streamer.packets import AudioFrame, SpeechSpan, Stamp, Transcript, Word
 
 __all__ = ["AsrTwoPass"]
 
-PENDING = 4
-"""Ended segments that may wait for the second pass before audio is held back."""
-HISTORY = 10 * RATE
-"""Samples kept while nobody speaks: the start of speech is known late."""
-CUT_WINDOW = 5 * RATE
-"""Endless speech is cut in the last five seconds before ``max_segment``."""
 
+class AsrTwoPass(AsrMoonshine):
+    """Partials of a streaming transducer, finals of Moonshine with the transducer's word times.
 
-@dataclass(frozen=True)
-class _Job:
-    segment: Segment
-    words: tuple[Word, ...]
-
-
-class AsrTwoPass(Node):
-    """Partials of the first pass, finals of the second with the word times of the first.
-
-    The second pass may change every word, so partials have no stable part. Outputs:
-    ``transcript`` (partials and finals) and ``final``.
+    While the machine has time, Moonshine corrects the partials as well, and the transducer only
+    adds the newest words; with many sessions set ``refine: false``. What Moonshine has settled is
+    never taken back, words of the transducer may be. Outputs: ``transcript`` (partials and
+    finals) and ``final``.
     """
 
     kind = "asr.two_pass"
-    audio: In[AudioFrame]
-    speech: In[SpeechSpan]
-    transcript: Out[Transcript]
-    final: Out[Transcript]
 
-    class Config(AsrTransducer.Config):
+    class Config(AsrTransducer.Config, AsrMoonshine.Config):
         second: str = "moonshine-base-en"
         """The model of the second pass."""
-        max_segment: Seconds = Field(15.0, ge=8, le=30)
-        """Longer speech is cut at its quietest place."""
+        refine: bool = True
+        """Whether the second pass corrects partials too, as often as the machine can."""
 
     _stream: RecogniserStream[Transcript] | None = None
 
-    @classmethod
-    def needs(cls, config: Any) -> dict[str, dict[str, Any]]:
-        return {"audio": {"rate": RATE, "channels": 1}}
-
     async def start(self) -> None:
-        c: AsrTwoPass.Config = self.config
-        recogniser = await recogniser_for(c, self.ctx.resources)
-        engine = recogniser.engine
-        chunk = engine.info.chunk_of(c.chunk)
-        search = await self.ctx.call(lambda: build_search(engine, search_spec(c)))
-        rules = EndpointRules(None, None, None)
-        self._moonshine = await moonshine_for(c.second, self.ctx.resources)
-        self._stream = recogniser.open(Decoder(engine, search, chunk, rules))
-        self._ring = AudioRing()
-        self._open: Segment | None = None
+        await super().start()
+        self._tells, self._live = self._live, self._live and self.config.refine
+        self._stream = await open_stream(self.config, self.ctx.resources)
+        self._said: list[Word] = []
+        """Words of the first pass that stand."""
         self._heard: tuple[Word, ...] = ()
-        self._count = 0
-        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(PENDING)
-        self.ctx.spawn(self._second_pass())
+        """Its words after those, as it hears them now."""
+        self._seen: Transcript | None = None
+        """The second pass's newest partial."""
+        self._told = ""
+        self._turn = asyncio.Lock()
+        """Held from numbering a transcript to sending it."""
+        self._first_pass = asyncio.Lock()
+        """Held until the first pass has finished with a segment that has ended."""
+
+    def _model(self) -> str:
+        name: str = self.config.second
+        return name
 
     async def process_audio(self, frame: AudioFrame) -> None:
         assert self._stream is not None
         try:
             said = await self._stream.accept(frame.samples[:, 0], frame.start)
         except InputError as error:
-            self.ctx.report(error)
+            self.ctx.report(error)  # its place in the stream is heard as a gap
             return
-        self._ring.push(frame, self.ctx.stamp)
-        await self._partial(said)
-        limit = int(self.config.max_segment * RATE)
-        if self._open is not None and self._ring.end >= self._open.begin + limit:
-            window = self._ring.read(self._open.begin, self._ring.end)
-            at = self._open.begin + quietest(window, limit - CUT_WINDOW, limit)
-            await self._close(at, at)
-            self._open = self._segment(at)
-        if self._open is None and self._jobs.empty():
-            self._ring.forget(self._ring.end - HISTORY)
+        before = self._open
+        await super().process_audio(frame)
+        self._hear(said)
+        if before is not None and self._open is not before:  # endless speech was cut
+            await self._flush()
+        elif said:
+            await self._tell()
 
     async def process_speech(self, span: SpeechSpan) -> None:
-        if self._open is None:
-            self._open = self._segment(max(int(span.start * RATE), self._ring.begin))
-        if span.state == "end":
-            end = self._ring.end if span.end is None else int(span.end * RATE)
-            voice = end if span.speech_end is None else int(span.speech_end * RATE)
-            await self._close(end, voice)
-
-    async def finish(self) -> None:
-        if self._open is not None:
-            await self._close(self._ring.end, self._ring.end)
-        await self._jobs.join()
-
-    async def on_mark(self, mark: str) -> None:
-        await self._jobs.join()
+        if span.state != "end":
+            await super().process_speech(span)
+            return
+        async with self._first_pass:
+            await super().process_speech(span)
+            await self._flush()
 
     async def on_flush(self) -> None:
-        self._open, self._heard = None, ()
-        while not self._jobs.empty():
-            self._jobs.get_nowait()
-            self._jobs.task_done()
+        await super().on_flush()
+        self._said, self._heard, self._seen = [], (), None
         if self._stream is not None:
             self._stream.forget()
+
+    async def finish(self) -> None:
+        await self._flush()
+        await super().finish()
 
     async def close(self) -> None:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
 
-    def _segment(self, begin: int) -> Segment:
-        self._count += 1
-        return Segment(self._moonshine.model, self._count - 1, begin)
-
-    async def _partial(self, said: list[Transcript]) -> None:
-        """Show what the first pass has heard since the speech began, unless a final is due."""
-        if not said:
-            return
-        self._heard = said[-1].words
-        if self._open is None or not self._jobs.empty():
-            return
-        begin = self._open.begin / RATE
-        words = tuple(w for w in self._heard if w.end > begin)
-        if not words:
-            return
-        self._open.revision += 1
-        await self.transcript.send(
-            Transcript(
-                " ".join(w.text for w in words),
-                words[0].start,
-                words[-1].end,
-                segment=self._open.index,
-                revision=self._open.revision,
-                words=words,
-                language="en",
-            )
-        )
-
-    async def _close(self, end: int, voice_end: int) -> None:
-        """Hand the open segment to the second pass; the first begins anew."""
-        assert self._stream is not None and self._open is not None
-        segment, self._open = self._open, None
-        said = await self._stream.flush()
-        words = said[-1].words if said else self._heard
+    async def _flush(self) -> None:
+        assert self._stream is not None
+        self._hear(await self._stream.flush())
+        self._said += self._heard
         self._heard = ()
-        segment.end, segment.voice_end = end, voice_end
-        begin = segment.begin / RATE
-        if end > segment.begin:
-            await self._jobs.put(_Job(segment, tuple(w for w in words if w.end > begin)))
 
-    async def _second_pass(self) -> None:
-        while True:
-            job = await self._jobs.get()
-            try:
-                await self._finalise(job)
-            finally:
-                self._jobs.task_done()
+    def _hear(self, said: list[Transcript]) -> None:
+        for transcript in said:
+            if transcript.final:
+                self._said += transcript.words
+            self._heard = () if transcript.final else transcript.words
+        oldest = self._ring.begin / RATE
+        self._said = [word for word in self._said if word.end > oldest]
 
-    async def _finalise(self, job: _Job) -> None:
-        segment = job.segment
-        assert segment.end is not None
-        samples = self._ring.read(segment.begin, segment.end)
-        told = segment.revision >= 0
-        async with self._moonshine.final() as turn:
-            decoded = await turn.run(segment.decode, samples, media=len(samples) / RATE)
-        stamp = self._ring.stamp_at(segment.end)
-        self.ctx.trace("final", turn.times, stamp)
-        final = segment.final(decoded)
-        if final.text or told:
-            final = replace(final, words=borrow_times(final.words, job.words))
-            await self.transcript.send(final, stamp)
-            await self.final.send(final, stamp)
+    def _words(self, segment: Segment) -> list[Word]:
+        """What the first pass heard between the segment's samples."""
+        begin, end = (at / RATE for at in (segment.begin, segment.end or self._ring.end))
+        return [w for w in (*self._said, *self._heard) if w.end > begin and w.start < end]
+
+    async def _tell(self) -> None:
+        """Show what the first pass has heard of the open segment, unless a final is due."""
+        async with self._turn:
+            segment = self._open
+            if segment is None or self._jobs or not self._tells:
+                return
+            partial = self._joined(segment)
+            if not partial.text or partial.text == self._told:
+                return
+            segment.revision += 1
+            self._told = partial.text
+            end = self._ring.end / RATE
+            await self.transcript.send(replace(partial, revision=segment.revision, end=end))
+
+    async def _show(self, partial: Transcript, segment: Segment, stamp: Stamp | None) -> None:
+        async with self._turn:
+            self._seen = partial
+            joined = self._joined(segment) if self._tells else partial
+            self._told = joined.text
+            await self.transcript.send(joined, stamp)
+
+    def _joined(self, segment: Segment) -> Transcript:
+        """The second pass's newest partial of the segment, and what the first heard after it."""
+        words: Sequence[Word] = self._words(segment)
+        partial = self._seen
+        if partial is None or partial.segment != segment.index:
+            begin = segment.begin / RATE
+            partial = Transcript("", begin, begin, segment.index, language="en")
+        words = newest_words(partial.words, words, segment.decoded_to / RATE)
+        text = " ".join([*([partial.text] if partial.text else []), *(w.text for w in words)])
+        return replace(partial, text=text, words=(*partial.words, *words))
+
+    async def _conclude(self, final: Transcript, segment: Segment, stamp: Stamp | None) -> None:
+        async with self._first_pass, self._turn:
+            words = borrow_times(final.words, self._words(segment))
+            await super()._conclude(replace(final, words=words), segment, stamp)
