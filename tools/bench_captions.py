@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""How good and how late the captions are: WER, CER, first partial, final, UPWR.
+"""How good and how late the captions are: WER, CER, first partial, final, UPWR, words astray.
 
-    python tools/bench_captions.py CORPUS [--part accuracy,latency] [--json]
+    python tools/bench_captions.py CORPUS [--part accuracy,latency] [--node asr.two_pass] [--json]
 
 CORPUS (or $STREAMER_CORPUS) holds ``librispeech-other-dev``. Every figure goes through the same
-graph as live captions: source, Silero VAD, ``asr.moonshine``. docs/evaluation.md defines each.
+graph as live captions: source, Silero VAD, a recogniser. docs/evaluation.md defines each.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rapidfuzz.distance import Levenshtein
 from rich.console import Console
 from rich.table import Table
 
@@ -35,6 +36,7 @@ from streamer.graph.registry import Registry
 from streamer.graph.resources import Resources
 from streamer.nodes import KINDS
 from streamer.packets import AudioFrame, Samples, Stamp, Transcript
+from tools.asr_train.text import normalise
 from tools.wer import Rate, error_rate, errors_by_utterance, unstable_words
 
 SET = "librispeech-other-dev"
@@ -45,7 +47,7 @@ version: 1
 nodes:
   speech: {{use: bench.speech}}
   vad: {{use: vad.silero, in: speech}}
-  asr: {{use: asr.moonshine, in: {{audio: speech, speech: vad}}, {settings}}}
+  asr: {{use: {node}, in: {{audio: speech, speech: vad}}, {settings}}}
   screen: {{use: bench.screen, in: asr}}
 """
 
@@ -122,11 +124,13 @@ def read_corpus(folder: Path) -> list[Utterance]:
     return out
 
 
-async def transcribe(streams: Sequence[Stream], resources: Resources, settings: str) -> float:
+async def transcribe(
+    streams: Sequence[Stream], resources: Resources, settings: str, node: str = "asr.moonshine"
+) -> float:
     """Send the streams through the graph, one after the other; returns the seconds it took."""
     began = time.monotonic()
     registry = Registry({**KINDS, "bench.speech": Speech, "bench.screen": Screen})
-    plan = load_text(GRAPH.format(settings=settings), "bench", registry)
+    plan = load_text(GRAPH.format(node=node, settings=settings), "bench", registry)
     for stream in streams:
         await Engine(plan, resources=resources, local={"stream": stream}).run()
     return time.monotonic() - began
@@ -178,17 +182,13 @@ async def accuracy(corpus: Sequence[Utterance], resources: Resources) -> list[di
     return rows
 
 
-def read_words() -> dict[str, tuple[float, float]]:
-    """Per utterance the end of its first and of its last word (s), where both are aligned."""
-    words: dict[str, list[str]] = {}
+def read_words() -> dict[str, list[tuple[str, float]]]:
+    """Per utterance its words and when each ends (s); nan where a word could not be aligned."""
+    words: dict[str, list[tuple[str, float]]] = {}
     with WORDS.open(encoding="utf-8", newline="") as source:
         for row in csv.DictReader(source, delimiter="\t"):
-            words.setdefault(row["utt_id"], []).append(row["end"])
-    return {
-        name: (float(ends[0]), float(ends[-1]))
-        for name, ends in words.items()
-        if ends[0] and ends[-1]
-    }
+            words.setdefault(row["utt_id"], []).append((row["word"], float(row["end"] or "nan")))
+    return words
 
 
 def latencies(stream: Stream) -> tuple[list[float], list[float]]:
@@ -196,9 +196,10 @@ def latencies(stream: Stream) -> tuple[list[float], list[float]]:
     aligned = read_words()
     first, final = [], []
     for utterance, begin in zip(stream.utterances, stream.begins, strict=True):
-        if utterance.name not in aligned:
+        words = aligned.get(utterance.name, [("", np.nan)])
+        first_end, last_end = (begin + words[which][1] for which in (0, -1))
+        if not np.isfinite(first_end + last_end):
             continue
-        first_end, last_end = (begin + at for at in aligned[utterance.name])
         until = begin + len(utterance.samples) / RATE
         mine = [(t, at) for t, at in stream.shown if begin < t.end and t.start < until]
         seen = [at for t, at in mine if t.text and at > begin]
@@ -220,9 +221,33 @@ def upwr(stream: Stream) -> float:
     return sum(unstable_words(revisions) for revisions in segments.values()) / max(words, 1)
 
 
-async def latency(corpus: Sequence[Utterance], resources: Resources) -> dict[str, Any]:
+def astray(stream: Stream) -> float:
+    """How many words the screen is wrong by, on average over the time in which is spoken.
+
+    Every 100 ms of an utterance whose words are all aligned: the edits between the words said up
+    to then and those that the screen shows of it, be they missing, wrong or early.
+    """
+    aligned = read_words()
+    edits: list[int] = []
+    for utterance, begin in zip(stream.utterances, stream.begins, strict=True):
+        words = aligned.get(utterance.name, [])
+        if not words or not np.isfinite([end for _, end in words]).all():
+            continue
+        until = begin + len(utterance.samples) / RATE
+        mine = [(t, at) for t, at in stream.shown if begin < t.end and t.start < until]
+        for now in np.arange(begin + words[0][1], until, 0.1):
+            screen = {t.segment: t.text for t, at in mine if at <= now}
+            shown = normalise(" ".join(screen[i] for i in sorted(screen))).split()
+            said = [word for word, end in words if begin + end <= now]
+            edits.append(Levenshtein.distance(said, shown))
+    return float(np.mean(edits))
+
+
+async def latency(
+    corpus: Sequence[Utterance], resources: Resources, node: str, settings: str
+) -> dict[str, Any]:
     stream = Stream(corpus, 1.0, realtime=True)
-    await transcribe([stream], resources, "partials: true")
+    await transcribe([stream], resources, settings, node)
     first, final = latencies(stream)
     wer, _ = scores([stream], [" ".join(t.text for t in stream.finals)])
     partials = len(stream.shown) - len(stream.finals)
@@ -232,6 +257,7 @@ async def latency(corpus: Sequence[Utterance], resources: Resources) -> dict[str
         "first_partial": _percentiles(first),
         "final": _percentiles(final),
         "upwr": upwr(stream),
+        "astray": astray(stream),
         "partials_per_second": partials / (len(stream.samples) / RATE),
         "wer": wer,
     }
@@ -257,19 +283,22 @@ def show(report: dict[str, Any]) -> None:
         console.print(table)
         console.print(
             f"{found['utterances']} utterances, {found['seconds']:.0f} s; "
-            f"UPWR {found['upwr']:.2f}; {found['partials_per_second']:.1f} partials/s; "
+            f"UPWR {found['upwr']:.2f}; {found['astray']:.2f} words astray; "
+            f"{found['partials_per_second']:.1f} partials/s; "
             f"WER of the finals {found['wer']} %"
         )
 
 
-async def bench(corpus: Sequence[Utterance], parts: Sequence[str], count: int) -> dict[str, Any]:
+async def bench(
+    corpus: Sequence[Utterance], parts: Sequence[str], count: int, node: str, settings: str
+) -> dict[str, Any]:
     report: dict[str, Any] = {"cores": os.cpu_count(), "load": os.getloadavg()}
     async with Resources().lifetime() as resources:
         if "accuracy" in parts:
             report["accuracy"] = await accuracy(corpus, resources)
         if "latency" in parts:
             step = max(1, len(corpus) // count)
-            report["latency"] = await latency(corpus[::step][:count], resources)
+            report["latency"] = await latency(corpus[::step][:count], resources, node, settings)
     return report
 
 
@@ -278,12 +307,16 @@ def main() -> None:
     parser.add_argument("corpus", nargs="?", default=os.environ.get("STREAMER_CORPUS"))
     parser.add_argument("--part", default="accuracy,latency", help="accuracy, latency or both")
     parser.add_argument("--utterances", type=int, default=12, help="how many for the latency")
+    parser.add_argument("--node", default="asr.moonshine", help="recogniser of the latency part")
+    parser.add_argument("--settings", default="partials: true", help="its settings, as YAML")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     args = parser.parse_args()
     if not args.corpus:
         parser.error("give the corpus folder or set STREAMER_CORPUS")
     corpus = read_corpus(Path(args.corpus) / SET)
-    report = asyncio.run(bench(corpus, args.part.split(","), args.utterances))
+    report = asyncio.run(
+        bench(corpus, args.part.split(","), args.utterances, args.node, args.settings)
+    )
     if args.json:
         print(json.dumps(report, default=asdict, indent=1))
     else:

@@ -13,7 +13,7 @@ from tools.asr_train.store import Utterance, read_audio
 
 __all__ = ["SEARCHES", "OnnxRunner"]
 
-LM = "lm.arpa.gz"
+LM = "lm.npz"
 """The language model that lies beside the networks."""
 SEARCHES = {
     "greedy": SearchSpec("greedy"),
@@ -27,7 +27,7 @@ class OnnxRunner:
     """Chunk by chunk with states, as in service, many utterances in a batch.
 
     Searches: ``greedy``, ``beam``, ``ctc``, ``ctc_beam``; with ``+lm`` behind its name a search
-    uses ``lm.arpa.gz`` of the folder.
+    uses ``lm.npz`` of the folder.
     """
 
     def __init__(

@@ -13,7 +13,9 @@ __all__ = ["newest_words"]
 NEAR = 4
 """The readings must meet within so many words of the slower one's end to be joined there."""
 REACH = 12
-"""Words of each that are looked at: the end alone matters."""
+"""Words of the slower reading that are looked at: its end alone matters."""
+BACK = 5.0
+"""Seconds before that end in which the quick one's words are looked at."""
 LATE = 0.2
 """Seconds by which a transducer's word may lie too late; it speaks when it is sure."""
 
@@ -27,7 +29,7 @@ def newest_words(slow: Sequence[Word], quick: Sequence[Word], upto: float) -> tu
     if not slow:
         return tuple(quick)
     tail = [plain(word.text) for word in slow[-REACH:]]
-    recent = quick[-REACH - len(slow) :][-2 * REACH :]
+    recent = [word for word in quick if word.end > upto - BACK]
     blocks = SequenceMatcher(
         None, tail, [plain(word.text) for word in recent], autojunk=False
     ).get_matching_blocks()

@@ -52,7 +52,7 @@ def captions(
         Path | None, typer.Option("--output", "-o", help="Write here, not to standard output.")
     ] = None,
     partials: Annotated[bool, typer.Option(help="Show words before they are final.")] = True,
-    model: Annotated[str, typer.Option(help="The recogniser.")] = "moonshine-base-en",
+    model: Annotated[str, typer.Option(help="The recogniser of finals.")] = "moonshine-base-en",
     rate: Annotated[int, typer.Option(help="Sample rate of raw PCM on standard input.")] = 16000,
     pcm: Annotated[str, typer.Option(help="Sample format of raw PCM.")] = "s16le",
     trace: Annotated[
@@ -87,9 +87,9 @@ def graph_for(
 ) -> dict[str, Any]:
     """The graph that the command runs, as YAML's data."""
     recogniser: dict[str, Any] = {
-        "use": "asr.moonshine",
+        "use": "asr.two_pass",
         "in": {"audio": "source", "speech": "vad"},
-        "model": model,
+        "second": model,
         "partials": partials and form in (Form.terminal, Form.jsonl),
     }
     if fast:

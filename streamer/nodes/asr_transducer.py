@@ -155,7 +155,7 @@ def _lm(c: AsrTransducer.Config) -> Path | None:
     if c.lm != "own":
         return Path(c.lm) if c.lm else None
     folder = Path(c.model)
-    path = folder / "lm.arpa.gz" if folder.is_dir() else resolve(c.model).files.get("lm")
+    path = folder / "lm.npz" if folder.is_dir() else resolve(c.model).files.get("lm")
     if path is None:
         raise ModelError(
             f"the model {c.model!r} brings no language model",

@@ -40,7 +40,7 @@ def test_a_service_tells_of_sessions_engines_latencies_and_its_loop(
     pcm = (speech[8 * 16000 : 12 * 16000] * 32767).astype("<i2")
 
     graph = tmp_path / "graph.yaml"
-    graph.write_text(GRAPH.read_text().replace("asr.moonshine,", "asr.moonshine, partials: false,"))
+    graph.write_text(GRAPH.read_text().replace("asr.two_pass,", "asr.two_pass, partials: false,"))
     plan = load_graph(graph, registry())
 
     async def main() -> Snapshot:
