@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import jiwer
 import numpy as np
 
 from streamer.audio.decode import decode
@@ -15,6 +17,7 @@ from streamer.packets import AudioFrame, SpeechSpan, Stamp, Transcript
 from tests.asr.streaming.helpers import TINY
 from tests.asr.tones import noise, random_tokens, say, spell
 from tests.nodes.graphs import Collect
+from tools.asr_train.text import normalise
 
 
 class Script(Source):
@@ -38,7 +41,8 @@ class Script(Source):
 def run(
     samples: np.ndarray, spans: list[tuple[float, SpeechSpan]], **more: Any
 ) -> list[Transcript]:
-    settings = AsrTwoPass.Config(model=str(TINY), chunk="320ms", precision="fp32", **more)
+    tones = {"model": str(TINY), "chunk": "320ms", "precision": "fp32"}
+    settings = AsrTwoPass.Config(**tones | more)
     nodes = {
         "script": NodePlan("script", Script, Script.Config()),
         "asr": NodePlan("asr", AsrTwoPass, settings),
@@ -85,3 +89,32 @@ def test_partials_are_those_of_the_first_pass_and_belong_to_the_open_segment() -
     assert all(spell(tokens).startswith(t.text) for t in partials)
     assert all(t.stable_len == 0 and t.segment == 0 for t in partials)
     assert [t.revision for t in said] == list(range(len(said)))
+
+
+def test_the_second_pass_corrects_what_the_first_has_shown(sample: Path) -> None:
+    frames = decode(sample, chunk=1.0)
+    speech = np.concatenate([frame.samples[:, 0] for frame in frames])[: 16000 * 6]
+    spans = [
+        (0.5, SpeechSpan("start", 0, 0.2)),
+        (5.5, SpeechSpan("end", 0, 0.2, 5.2, 5.0)),
+    ]
+    said = run(speech, spans, model="conformer-t-en", precision="int8")
+    *partials, final = (t for t in said if t.segment == 0)
+    assert final.final and not any(t.final for t in partials)
+    assert [t.revision for t in (*partials, final)] == list(range(len(partials) + 1))
+    for before, after in pairwise((*partials, final)):
+        assert after.text.startswith(before.stable) and after.stable_len >= before.stable_len
+    plain, cased = partials[0].text, [t for t in partials if any(c.isupper() for c in t.text)]
+    assert plain and plain == plain.lower(), "the first to speak is the transducer"
+    assert len(cased) > 3, "soon Moonshine's words are there"
+    assert jiwer.wer(normalise(final.text), normalise(cased[-1].text)) < 0.4
+    assert all(t.words[-1].text == t.text.split()[-1] for t in partials)
+
+
+def test_without_partials_the_first_pass_only_gives_times(sample: Path) -> None:
+    frames = decode(sample, chunk=1.0)
+    speech = np.concatenate([frame.samples[:, 0] for frame in frames])[: 16000 * 6]
+    spans = [(0.5, SpeechSpan("start", 0, 0.2)), (5.5, SpeechSpan("end", 0, 0.2, 5.2, 5.0))]
+    (final,) = run(speech, spans, model="conformer-t-en", precision="int8", partials=False)
+    lengths = {round(word.end - word.start, 3) for word in final.words}
+    assert final.final and len(lengths) > 2 and all(w.start < w.end for w in final.words)
