@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from streamer.asr.interop import load_engine
@@ -15,11 +16,12 @@ __all__ = ["SEARCHES", "OnnxRunner"]
 
 LM = "lm.npz"
 """The language model that lies beside the networks."""
+BEAM = 32
 SEARCHES = {
     "greedy": SearchSpec("greedy"),
-    "beam": SearchSpec("beam", beam=8),
+    "beam": SearchSpec("beam", beam=BEAM),
     "ctc": SearchSpec("ctc"),
-    "ctc_beam": SearchSpec("ctc_beam", beam=8),
+    "ctc_beam": SearchSpec("ctc_beam", beam=BEAM),
 }
 
 
@@ -27,7 +29,7 @@ class OnnxRunner:
     """Chunk by chunk with states, as in service, many utterances in a batch.
 
     Searches: ``greedy``, ``beam``, ``ctc``, ``ctc_beam``; with ``+lm`` behind its name a search
-    uses ``lm.npz`` of the folder.
+    uses ``lm.npz`` of the folder with the weights that ``asr.transducer`` has by default.
     """
 
     def __init__(
@@ -35,13 +37,10 @@ class OnnxRunner:
         folder: Path,
         precision: Precision = "fp32",
         *,
-        weight: float = 0.3,
-        bonus: float = 1.5,
         threads: int = 2,
         batch: int = 16,
     ) -> None:
         self._folder, self._batch = folder, batch
-        self._weight, self._bonus = weight, bonus
         self._engine = load_engine(folder, precision=precision, threads=threads, slots=batch)
 
     def __call__(self, utterances: Sequence[Utterance], chunk_ms: int, search: str) -> list[str]:
@@ -51,7 +50,7 @@ class OnnxRunner:
             raise ValueError(f"{search!r} is none of {', '.join(SEARCHES)}, with or without +lm")
         spec = SEARCHES[name]
         if extra:
-            spec = SearchSpec(spec.name, spec.beam, self._folder / LM, self._weight, self._bonus)
+            spec = replace(spec, lm=self._folder / LM)
         decoder = Decoder(
             self._engine,
             build_search(self._engine, spec),

@@ -67,9 +67,9 @@ class AsrTransducer(Node):
         beam: int = Field(4, ge=1, le=64)
         """Hypotheses that beam and ctc_beam keep."""
         lm: str = ""
-        """An ARPA file made by tools/train_lm.py, or `own` for the model's; with beam, ctc_beam."""
-        lm_weight: float = Field(0.3, ge=0)
-        lm_bonus: float = 1.5
+        """A file of tools/train_lm.py, or `own` for the model's; with beam and ctc_beam."""
+        lm_weight: float = Field(0.8, ge=0)
+        lm_bonus: float = 3.5
         """Added per token, since a language model makes every token cost something."""
         boost: list[str] = []
         """Phrases to listen for."""

@@ -22,13 +22,13 @@ SearchName = Literal["greedy", "beam", "ctc", "ctc_beam"]
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """``boost`` maps phrases to their score per letter; ``lm`` is an ARPA file of the tokens."""
+    """``boost`` maps phrases to their score per letter; ``lm`` is a file of tools/train_lm.py."""
 
     name: SearchName = "greedy"
     beam: int = 4
     lm: Path | None = None
-    lm_weight: float = 0.3
-    lm_bonus: float = 1.5
+    lm_weight: float = 0.8
+    lm_bonus: float = 3.5
     boost: Mapping[str, float] = field(default_factory=dict)
 
 
