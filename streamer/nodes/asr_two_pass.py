@@ -116,10 +116,11 @@ class AsrTwoPass(AsrMoonshine):
         return [w for w in (*self._said, *self._heard) if w.end > begin and w.start < end]
 
     async def _tell(self) -> None:
-        """Show what the first pass has heard of the open segment, unless a final is due."""
+        """Show what the first pass has heard of the open segment, once all before it are final."""
         async with self._turn:
             segment = self._open
-            if segment is None or self._jobs or not self._tells:
+            due = self._jobs or (self._current is not None and self._current.end is not None)
+            if segment is None or due or not self._tells:
                 return
             partial = self._joined(segment)
             if not partial.text or partial.text == self._told:

@@ -9,15 +9,26 @@ from typing import Any
 
 import jiwer
 import numpy as np
+import pytest
 
 from streamer.audio.decode import decode
 from streamer.graph import Edge, Engine, GraphPlan, NodePlan, Out, Source, virtual
 from streamer.nodes.asr_two_pass import AsrTwoPass
-from streamer.packets import AudioFrame, SpeechSpan, Stamp, Transcript
+from streamer.packets import AudioFrame, Samples, SpeechSpan, Stamp, Transcript
 from tests.asr.streaming.helpers import TINY
 from tests.asr.tones import noise, random_tokens, say, spell
 from tests.nodes.graphs import Collect
 from tools.asr_train.text import normalise
+
+SPANS = [(0.5, SpeechSpan("start", 0, 0.2)), (5.5, SpeechSpan("end", 0, 0.2, 5.2, 5.0))]
+"""When each is known, and what is: five seconds of ``speech``."""
+
+
+@pytest.fixture(scope="module")
+def speech(sample: Path) -> Samples:
+    """Six seconds of the shipped sample."""
+    frames = decode(sample, chunk=1.0)
+    return np.concatenate([frame.samples[:, 0] for frame in frames])[: 16000 * 6]
 
 
 class Script(Source):
@@ -60,14 +71,8 @@ def run(
     return [transcript for transcript, _ in got]
 
 
-def test_finals_are_those_of_the_second_pass(sample: Path) -> None:
-    frames = decode(sample, chunk=1.0)
-    speech = np.concatenate([frame.samples[:, 0] for frame in frames])[: 16000 * 6]
-    spans = [
-        (0.5, SpeechSpan("start", 0, 0.2)),
-        (5.5, SpeechSpan("end", 0, 0.2, 5.2, 5.0)),
-    ]
-    said = run(speech, spans)
+def test_finals_are_those_of_the_second_pass(speech: Samples) -> None:
+    said = run(speech, SPANS)
     (final,) = (t for t in said if t.final)
     assert len(final.text.split()) > 8
     assert any(c.isupper() for c in final.text)
@@ -91,14 +96,8 @@ def test_partials_are_those_of_the_first_pass_and_belong_to_the_open_segment() -
     assert [t.revision for t in said] == list(range(len(said)))
 
 
-def test_the_second_pass_corrects_what_the_first_has_shown(sample: Path) -> None:
-    frames = decode(sample, chunk=1.0)
-    speech = np.concatenate([frame.samples[:, 0] for frame in frames])[: 16000 * 6]
-    spans = [
-        (0.5, SpeechSpan("start", 0, 0.2)),
-        (5.5, SpeechSpan("end", 0, 0.2, 5.2, 5.0)),
-    ]
-    said = run(speech, spans, model="conformer-t-en", precision="int8")
+def test_the_second_pass_corrects_what_the_first_has_shown(speech: Samples) -> None:
+    said = run(speech, SPANS, model="conformer-t-en", precision="int8")
     *partials, final = (t for t in said if t.segment == 0)
     assert final.final and not any(t.final for t in partials)
     assert [t.revision for t in (*partials, final)] == list(range(len(partials) + 1))
@@ -111,10 +110,7 @@ def test_the_second_pass_corrects_what_the_first_has_shown(sample: Path) -> None
     assert all(t.words[-1].text == t.text.split()[-1] for t in partials)
 
 
-def test_without_partials_the_first_pass_only_gives_times(sample: Path) -> None:
-    frames = decode(sample, chunk=1.0)
-    speech = np.concatenate([frame.samples[:, 0] for frame in frames])[: 16000 * 6]
-    spans = [(0.5, SpeechSpan("start", 0, 0.2)), (5.5, SpeechSpan("end", 0, 0.2, 5.2, 5.0))]
-    (final,) = run(speech, spans, model="conformer-t-en", precision="int8", partials=False)
+def test_without_partials_the_first_pass_only_gives_times(speech: Samples) -> None:
+    (final,) = run(speech, SPANS, model="conformer-t-en", precision="int8", partials=False)
     lengths = {round(word.end - word.start, 3) for word in final.words}
     assert final.final and len(lengths) > 2 and all(w.start < w.end for w in final.words)
